@@ -1,0 +1,42 @@
+# Two targets matter: `make test` sets everything up and runs every check and test; `make testbed` brings up a
+# private Docker, registry and Kubernetes with gVisor to use by hand.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help test check pytest engine-check testbed testbed-down clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+test: check engine-check pytest ## set up what is missing, then run every check and test
+
+check: $(STAMP) ## ruff, mypy and import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+engine-check: $(STAMP) ## deno fmt, lint, check and test of the engine
+	cd pdwatch/engine && PATH="$(CURDIR)/$(BIN):$$PATH" && \
+	  deno fmt --check && deno lint && deno check . && deno task test
+
+pytest: $(STAMP) ## the Python tests; bring up the testbed and take it down
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+testbed: $(STAMP) ## bring up a private Docker, registry and Kubernetes with gVisor
+	$(BIN)/python -m tests.testbed up
+
+testbed-down: $(STAMP) ## take the testbed down
+	$(BIN)/python -m tests.testbed down
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""The edge: files, Docker and Kubernetes behind the ports."""

@@ -1,0 +1,65 @@
+"""What commands print: errors with their remedy, JSON, and progress that only a terminal shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+import click
+
+if TYPE_CHECKING:
+    from pdwatch.errors import PdwatchError
+
+
+def coloured(stream: TextIO) -> bool:
+    """Tell whether ``stream`` should get colour: a terminal, and neither NO_COLOR nor TERM=dumb is set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def style(text: str, stream: TextIO, **styles: Any) -> str:
+    """Return ``text`` in click's ``styles`` where ``stream`` shows colour, else as it is."""
+    return click.style(text, **styles) if coloured(stream) else text
+
+
+def report_error(error: PdwatchError) -> None:
+    """Print an expected error on stderr: what is wrong, then what to do."""
+    click.echo(f"{style('error:', sys.stderr, fg='red', bold=True)} {error.message}", err=True)
+    if error.remedy:
+        click.echo(f"  {style('→', sys.stderr, fg='cyan')} {error.remedy}", err=True)
+
+
+def print_json(value: object) -> None:
+    """Print ``value`` as JSON on stdout: indented on a terminal, one line when piped."""
+    indent = 2 if sys.stdout.isatty() else None
+    click.echo(json.dumps(value, indent=indent, ensure_ascii=False))
+
+
+class Progress:
+    """One line on a terminal's stderr that says what goes on; silent elsewhere.
+
+    Use as a context manager, so that the line is gone when the work ends.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._shown = self._stream.isatty()
+
+    def update(self, text: str) -> None:
+        """Replace the line by ``text`` (its first line, cut to the terminal's width)."""
+        if self._shown:
+            width = os.get_terminal_size(self._stream.fileno()).columns
+            first = text.splitlines()[0] if text else ""
+            self._stream.write(f"\r\x1b[2K{first[: width - 1]}")
+            self._stream.flush()
+
+    def __enter__(self) -> Self:
+        """Start with an empty line."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the line."""
+        if self._shown:
+            self._stream.write("\r\x1b[2K")
+            self._stream.flush()

@@ -1,0 +1,82 @@
+"""The ``pdwatch`` command: finds the subcommand, turns expected errors into a message and exit code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from pdwatch import __version__
+from pdwatch.cli.console import report_error
+from pdwatch.errors import ExitCode, PdwatchError
+
+COMMANDS = {
+    "build": "pdwatch.cli.build",
+    "cluster": "pdwatch.cli.cluster",
+    "deploy": "pdwatch.cli.deploy",
+    "run": "pdwatch.cli.run",
+    "status": "pdwatch.cli.status",
+    "validate": "pdwatch.cli.validate",
+}
+"""Subcommand → the module whose ``command`` it is. Loaded on use: ``validate`` must not import Kubernetes."""
+
+SHORT_HELP = {
+    "build": "Build a workflow's image.",
+    "cluster": "Check that a cluster can run workflows.",
+    "deploy": "Build a workflow's image and apply its Deployment and Service.",
+    "run": "Watch workflow directories; rebuild and redeploy on every save.",
+    "status": "Show whether a deployed workflow runs, and why not.",
+    "validate": "Check workflow.yaml and the files that it names.",
+}
+"""What ``pdwatch --help`` shows, so that it need not import the commands."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """Return the names of the subcommands, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return the subcommand; None when there is none of that name."""
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command = importlib.import_module(module).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SHORT_HELP[name]) for name in self.list_commands(ctx)])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "PDWATCH"},
+    epilog="Exit codes: 0 done, 1 the answer is no, 2 usage, 3 Docker or the cluster can't be reached, "
+    "4 not found, 5 held. Every flag can be set as PDWATCH_<COMMAND>_<FLAG>.",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Close the loop between an editor and a Kubernetes cluster.
+
+    Save a workflow, and a few seconds later the new code answers from a pod under gVisor.
+
+    Start with `pdwatch validate`, then `pdwatch cluster check`, then `pdwatch run DIR`.
+    """
+
+
+def main() -> None:
+    """Run the command line; the only place that turns a :class:`PdwatchError` into an exit code."""
+    try:
+        cli(prog_name="pdwatch")
+    except PdwatchError as error:
+        report_error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(ExitCode.FAILED)

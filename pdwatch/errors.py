@@ -1,0 +1,164 @@
+"""Every error that pdwatch raises on purpose: what to say, whether trying again can help, and how to exit.
+
+Exit codes are part of the command line's contract (docs/exit-codes.md).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class ExitCode(IntEnum):
+    """What a pdwatch command's exit status means."""
+
+    OK = 0
+    FAILED = 1
+    """The work was done and the answer is no: invalid, not ready, build failed, a check failed."""
+    USAGE = 2
+    """Flags, arguments or settings are wrong."""
+    UNAVAILABLE = 3
+    """Docker, the API server or a registry could not be reached."""
+    NOT_FOUND = 4
+    """The named thing does not exist."""
+    HELD = 5
+    """pdwatch refuses to act: no gVisor, another field manager, another daemon."""
+
+
+class PdwatchError(Exception):
+    """Base of all expected errors.
+
+    Args:
+        message: What is wrong and where, in one sentence, free of secret values.
+        remedy: What the reader can do about it.
+        fields: Flat extra fields for a structured log line.
+    """
+
+    retryable: ClassVar[bool] = True
+    """Whether the same attempt may succeed later with nothing saved in between."""
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+
+    def __init__(
+        self, message: str, *, remedy: str | None = None, fields: Mapping[str, object] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.fields: Mapping[str, object] = dict(fields or {})
+
+
+class SettingsError(PdwatchError):
+    """The configuration file, the environment or a flag is wrong."""
+
+    retryable = False
+    exit_code = ExitCode.USAGE
+
+
+class NotFoundError(PdwatchError):
+    """The named workflow, directory or Deployment does not exist."""
+
+    retryable = False
+    exit_code = ExitCode.NOT_FOUND
+
+
+class InvalidWorkflowError(PdwatchError):
+    """``workflow.yaml`` or a file it names has problems."""
+
+    retryable = False
+
+
+class SourceError(PdwatchError):
+    """A source file could not be read."""
+
+
+class SourceChangedError(SourceError):
+    """A source file changed or vanished between being scanned and being shipped."""
+
+
+class DockerError(PdwatchError):
+    """The Docker daemon answered with an error."""
+
+
+class DockerUnavailableError(DockerError):
+    """No Docker daemon answers on the socket."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class BaseImageError(DockerError):
+    """The base image is not there and cannot be pulled."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class DiskFullError(DockerError):
+    """There is no space left where Docker keeps its images."""
+
+
+class BuildFailedError(DockerError):
+    """A build step failed; the sources have to change before another attempt can help.
+
+    Args:
+        message: One sentence that names the image.
+        step: The failing Dockerfile instruction, as the daemon prints it.
+        output: The last lines that the step printed.
+    """
+
+    retryable = False
+
+    def __init__(self, message: str, *, step: str | None = None, output: Sequence[str] = ()) -> None:
+        super().__init__(message, fields={"step": step, "output": "\n".join(output)})
+        self.step = step
+        self.output = tuple(output)
+
+
+class PushRefusedError(DockerError):
+    """The registry refused the image, or could not be reached."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class ClusterError(PdwatchError):
+    """The API server answered with an error."""
+
+
+class ClusterUnavailableError(ClusterError):
+    """The API server cannot be reached, or does not answer in time."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class ForbiddenError(ClusterError):
+    """The API server knows the caller and does not allow the request (RBAC, quota, admission)."""
+
+
+class UnauthorizedError(ClusterError):
+    """The API server does not accept the caller's credentials."""
+
+
+class ApplyConflictError(ClusterError):
+    """Another field manager owns a field that pdwatch wants to set (server-side apply)."""
+
+    exit_code = ExitCode.HELD
+
+
+class ApplyRejectedError(ClusterError):
+    """The API server finds the manifest invalid; only another manifest can help."""
+
+    retryable = False
+
+
+class GvisorMissingError(ClusterError):
+    """RuntimeClass ``gvisor`` does not exist (seed, decision 3: gVisor is not optional)."""
+
+    exit_code = ExitCode.HELD
+
+
+class AlreadyWatchedError(PdwatchError):
+    """Another daemon already watches the directory."""
+
+    retryable = False
+    exit_code = ExitCode.HELD

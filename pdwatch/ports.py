@@ -1,0 +1,121 @@
+"""What the reconciler needs of the world, as small protocols; the adapters implement them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
+
+    from pdwatch.core.model import (
+        BuildRequest,
+        BuiltImage,
+        ImageRef,
+        Manifest,
+        ObservedDeployment,
+        SourceSnapshot,
+    )
+
+
+class SourceReader(Protocol):
+    """Reads workflow directories."""
+
+    async def scan(self, root: Path) -> SourceSnapshot:
+        """Take a snapshot of the directory as it is now.
+
+        Raises:
+            SourceError: A file can't be read.
+            NotFoundError: There is no ``workflow.yaml`` in ``root`` any more.
+        """
+        ...
+
+    async def discover(self, roots: Sequence[Path]) -> frozenset[Path]:
+        """Find every directory at or under ``roots`` that holds a ``workflow.yaml``."""
+        ...
+
+    async def secrets(self, root: Path) -> Mapping[str, bytes]:
+        """Read ``.secrets/``, then ``.secrets.yaml`` on top, by Secret key; empty when there are neither.
+
+        Raises:
+            SourceError: They can't be read or are no mapping; the message never shows their content.
+        """
+        ...
+
+
+class SourceWatcher(Protocol):
+    """Tells which paths changed; carries no more than that, since the files say the rest."""
+
+    def changes(self, roots: Sequence[Path]) -> AsyncIterator[frozenset[Path]]:
+        """Yield batches of changed absolute paths under ``roots``.
+
+        An empty batch is a beat: look at everything, since inotify may have lost events.
+        """
+        ...
+
+
+class ImageBuilder(Protocol):
+    """Turns a snapshot into an image in the local Docker daemon."""
+
+    async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:
+        """Return the image under ``ref`` when it was built from exactly this snapshot."""
+        ...
+
+    async def build(self, request: BuildRequest) -> BuiltImage:
+        """Build and tag; the same request gives the same image ID.
+
+        Raises:
+            DockerError: Or one of its subclasses, by cause.
+            SourceChangedError: A file is no longer what the snapshot says.
+        """
+        ...
+
+
+class ImagePublisher(Protocol):
+    """Gets an image to where the nodes find it."""
+
+    async def publish(self, image: BuiltImage) -> ImageRef:
+        """Return the reference that a Deployment should name, pinned by digest when the image was pushed.
+
+        Raises:
+            PushRefusedError: The registry does not take it.
+        """
+        ...
+
+
+class Cluster(Protocol):
+    """Writes to the API server."""
+
+    async def apply(self, manifest: Manifest, *, force: bool = False) -> Manifest:
+        """Server-side apply with field manager ``pdwatch``; returns the object as stored.
+
+        Raises:
+            ApplyConflictError: Another manager owns a field, and ``force`` is off.
+            ClusterError: Or one of its subclasses, by cause.
+        """
+        ...
+
+    async def require_gvisor(self) -> None:
+        """Return when RuntimeClass ``gvisor`` exists.
+
+        Raises:
+            GvisorMissingError: It does not.
+            ClusterError: Or one of its subclasses, by cause.
+        """
+        ...
+
+
+class ClusterView(Protocol):
+    """The Deployments that pdwatch watches, as last seen."""
+
+    async def synced(self, namespace: str) -> None:
+        """Return once the namespace has been listed; starts watching it when nobody has asked before."""
+        ...
+
+    def deployment(self, namespace: str, name: str) -> ObservedDeployment | None:
+        """Return the Deployment as last seen; None when there is none."""
+        ...
+
+    def observe(self, manifest: Manifest) -> None:
+        """Take in what an apply has just returned, so that the next decision does not lag behind it."""
+        ...
