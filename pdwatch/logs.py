@@ -1,0 +1,166 @@
+"""Structured logging: every event that pdwatch can log, its level and fields, and how lines look.
+
+Event names are stable (dotted, ``noun.verb``), fields are flat. docs/log-events.md describes each, and a test
+holds the document against :data:`EVENTS`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LogFormat: TypeAlias = Literal["auto", "console", "json", "logfmt"]
+
+
+class Event(StrEnum):
+    """The name of every log line."""
+
+    DAEMON_STARTED = "daemon.started"
+    DAEMON_SYNCED = "daemon.synced"
+    DAEMON_STOPPING = "daemon.stopping"
+    DAEMON_STOPPED = "daemon.stopped"
+    DAEMON_FAILED = "daemon.failed"
+    WORKFLOW_FOUND = "workflow.found"
+    WORKFLOW_REMOVED = "workflow.removed"
+    WORKFLOW_CHANGED = "workflow.changed"
+    WORKFLOW_UNCHANGED = "workflow.unchanged"
+    WORKFLOW_INVALID = "workflow.invalid"
+    WORKFLOW_SUPERSEDED = "workflow.superseded"
+    WORKFLOW_HELD = "workflow.held"
+    BUILD_STARTED = "build.started"
+    BUILD_SUCCEEDED = "build.succeeded"
+    BUILD_FAILED = "build.failed"
+    PUBLISH_SUCCEEDED = "publish.succeeded"
+    PUBLISH_FAILED = "publish.failed"
+    DEPLOY_APPLIED = "deploy.applied"
+    DEPLOY_FAILED = "deploy.failed"
+    DEPLOY_DRIFTED = "deploy.drifted"
+    DEPLOY_DELETED = "deploy.deleted"
+    SECRETS_APPLIED = "secrets.applied"
+    ROLLOUT_PROGRESSING = "rollout.progressing"
+    ROLLOUT_COMPLETE = "rollout.complete"
+    ROLLOUT_STALLED = "rollout.stalled"
+    ROLLOUT_DEGRADED = "rollout.degraded"
+    WATCH_LISTED = "watch.listed"
+    WATCH_RELISTED = "watch.relisted"
+    WATCH_DISCONNECTED = "watch.disconnected"
+    RECONCILE_FAILED = "reconcile.failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventSpec:
+    """An event's level and the fields it may carry beyond those that every line has."""
+
+    level: int = logging.INFO
+    fields: frozenset[str] = frozenset()
+
+
+COMMON_FIELDS = frozenset({"workflow", "namespace", "source_digest", "generation", "image", "since_save_ms"})
+"""Carried by every line about a workflow, each once it is known."""
+
+
+def _spec(fields: str = "", level: int = logging.INFO) -> EventSpec:
+    return EventSpec(level=level, fields=frozenset(fields.split()))
+
+
+_FAILURE = "error message remedy retry_in_s attempt"
+_ROLLOUT = "phase desired updated ready available reason message pod"
+
+EVENTS: Mapping[Event, EventSpec] = {
+    Event.DAEMON_STARTED: _spec("version roots pid"),
+    Event.DAEMON_SYNCED: _spec("workflows duration_ms"),
+    Event.DAEMON_STOPPING: _spec("signal"),
+    Event.DAEMON_STOPPED: _spec("cancelled"),
+    Event.DAEMON_FAILED: _spec("error message", logging.CRITICAL),
+    Event.WORKFLOW_FOUND: _spec("directory"),
+    Event.WORKFLOW_REMOVED: _spec("directory", logging.WARNING),
+    Event.WORKFLOW_CHANGED: _spec("directory cause scan_ms"),
+    Event.WORKFLOW_UNCHANGED: _spec("cause scan_ms", logging.DEBUG),
+    Event.WORKFLOW_INVALID: _spec("path line column where message problems", logging.ERROR),
+    Event.WORKFLOW_SUPERSEDED: _spec("stage superseded_by"),
+    Event.WORKFLOW_HELD: _spec("reason message remedy retry_in_s", logging.WARNING),
+    Event.BUILD_STARTED: _spec(level=logging.DEBUG),
+    Event.BUILD_SUCCEEDED: _spec("image_id cached build_ms"),
+    Event.BUILD_FAILED: _spec(f"{_FAILURE} step output", logging.ERROR),
+    Event.PUBLISH_SUCCEEDED: _spec("publish_ms"),
+    Event.PUBLISH_FAILED: _spec(_FAILURE, logging.ERROR),
+    Event.DEPLOY_APPLIED: _spec("cause apply_ms"),
+    Event.DEPLOY_FAILED: _spec(f"{_FAILURE} managers fields", logging.ERROR),
+    Event.DEPLOY_DRIFTED: _spec("fields managers", logging.WARNING),
+    Event.DEPLOY_DELETED: _spec(level=logging.WARNING),
+    Event.SECRETS_APPLIED: _spec("secret apply_ms"),
+    Event.ROLLOUT_PROGRESSING: _spec(_ROLLOUT),
+    Event.ROLLOUT_COMPLETE: _spec(f"{_ROLLOUT} rollout_ms"),
+    Event.ROLLOUT_STALLED: _spec(f"{_ROLLOUT} output", logging.ERROR),
+    Event.ROLLOUT_DEGRADED: _spec(_ROLLOUT, logging.WARNING),
+    Event.WATCH_LISTED: _spec("resource count", logging.DEBUG),
+    Event.WATCH_RELISTED: _spec("resource count reason"),
+    Event.WATCH_DISCONNECTED: _spec("resource reason message retry_in_s", logging.WARNING),
+    Event.RECONCILE_FAILED: _spec(_FAILURE, logging.ERROR),
+}
+
+
+class EventLog:
+    """Writes events at their level; bind the fields that many lines share with :meth:`bind`."""
+
+    def __init__(self, logger: Any | None = None) -> None:
+        self._logger = structlog.get_logger() if logger is None else logger
+
+    def bind(self, **fields: object) -> EventLog:
+        """Return a log whose every line carries ``fields``; a field that is None is left out."""
+        return EventLog(
+            self._logger.bind(**{key: value for key, value in fields.items() if value is not None})
+        )
+
+    def emit(self, event: Event, **fields: object) -> None:
+        """Write one line; a field that is None is left out.
+
+        Raises:
+            ValueError: A field is not in the event's catalogue entry.
+        """
+        spec = EVENTS[event]
+        unknown = fields.keys() - spec.fields - COMMON_FIELDS
+        if unknown:
+            raise ValueError(f"{event} has no field {', '.join(sorted(unknown))}")
+        known = {key: value for key, value in fields.items() if value is not None}
+        self._logger.log(spec.level, str(event), **known)
+
+
+def configure(log_format: LogFormat, *, level: str = "info", stream: TextIO | None = None) -> None:
+    """Set structlog up for the process.
+
+    Args:
+        log_format: ``auto`` is ``console`` on a terminal and ``json`` otherwise.
+        level: The lowest level that is written: debug, info, warning, error or critical.
+        stream: Where lines go; stderr by default.
+    """
+    out = stream or sys.stderr
+    chosen = ("console" if out.isatty() else "json") if log_format == "auto" else log_format
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+            structlog.processors.format_exc_info,
+            *_renderers(chosen, out),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _renderers(chosen: str, out: TextIO) -> list[structlog.typing.Processor]:
+    if chosen == "console":
+        return [structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=20)]
+    first = ["timestamp", "level", "event", "workflow", "namespace", "source_digest"]
+    if chosen == "logfmt":
+        return [structlog.processors.LogfmtRenderer(key_order=first, drop_missing=True)]
+    return [structlog.processors.JSONRenderer(ensure_ascii=False)]
