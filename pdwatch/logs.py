@@ -27,7 +27,6 @@ class Event(StrEnum):
     DAEMON_SYNCED = "daemon.synced"
     DAEMON_STOPPING = "daemon.stopping"
     DAEMON_STOPPED = "daemon.stopped"
-    DAEMON_FAILED = "daemon.failed"
     WORKFLOW_FOUND = "workflow.found"
     WORKFLOW_REMOVED = "workflow.removed"
     WORKFLOW_CHANGED = "workflow.changed"
@@ -78,8 +77,7 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.DAEMON_STARTED: _spec("version roots pid"),
     Event.DAEMON_SYNCED: _spec("workflows duration_ms"),
     Event.DAEMON_STOPPING: _spec("signal"),
-    Event.DAEMON_STOPPED: _spec("cancelled"),
-    Event.DAEMON_FAILED: _spec("error message", logging.CRITICAL),
+    Event.DAEMON_STOPPED: _spec(),
     Event.WORKFLOW_FOUND: _spec("directory"),
     Event.WORKFLOW_REMOVED: _spec("directory", logging.WARNING),
     Event.WORKFLOW_CHANGED: _spec("directory cause scan_ms"),
@@ -94,7 +92,7 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.PUBLISH_FAILED: _spec(_FAILURE, logging.ERROR),
     Event.DEPLOY_APPLIED: _spec("cause apply_ms"),
     Event.DEPLOY_FAILED: _spec(f"{_FAILURE} managers fields", logging.ERROR),
-    Event.DEPLOY_DRIFTED: _spec("fields managers", logging.WARNING),
+    Event.DEPLOY_DRIFTED: _spec("fields", logging.WARNING),
     Event.DEPLOY_DELETED: _spec(level=logging.WARNING),
     Event.SECRETS_APPLIED: _spec("secret apply_ms"),
     Event.ROLLOUT_PROGRESSING: _spec(_ROLLOUT),
@@ -120,8 +118,13 @@ class EventLog:
             self._logger.bind(**{key: value for key, value in fields.items() if value is not None})
         )
 
-    def emit(self, event: Event, **fields: object) -> None:
+    def emit(self, event: Event, *, exc_info: BaseException | None = None, **fields: object) -> None:
         """Write one line; a field that is None is left out.
+
+        Args:
+            event: What happened.
+            exc_info: The unexpected exception whose traceback the line carries.
+            fields: The line's flat fields.
 
         Raises:
             ValueError: A field is not in the event's catalogue entry.
@@ -131,6 +134,8 @@ class EventLog:
         if unknown:
             raise ValueError(f"{event} has no field {', '.join(sorted(unknown))}")
         known = {key: value for key, value in fields.items() if value is not None}
+        if exc_info is not None:
+            known["exc_info"] = exc_info
         self._logger.log(spec.level, str(event), **known)
 
 

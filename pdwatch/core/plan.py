@@ -1,0 +1,106 @@
+"""The decision: what to do for a workflow, given what is on disk and what is in the cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pdwatch.core.drift import FieldChange
+    from pdwatch.core.model import ObservedDeployment, Problem, SourceSnapshot
+
+
+class Cause(StrEnum):
+    """Why a rollout is needed."""
+
+    CREATED = "created"
+    """There is no Deployment: a new workflow, or somebody deleted it."""
+    CHANGED = "changed"
+    """The Deployment was made from other sources, or by another engine."""
+    RELOCATED = "relocated"
+    """The settings now put the image into another repository."""
+    DRIFTED = "drifted"
+    """The sources are deployed, but somebody changed a field that pdwatch owns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpToDate:
+    """What is saved is what the cluster was told to run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invalid:
+    """The workflow has problems; what runs keeps running."""
+
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The workflow is valid, but pdwatch must not act: ``reason`` is a stable word."""
+
+    reason: str
+    message: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """Apply the workflow; build its image first unless only fields drifted.
+
+    ``force`` takes fields back from other field managers, which is right only for a Deployment that pdwatch
+    made itself.
+    """
+
+    cause: Cause
+    build: bool = True
+    force: bool = False
+    changes: tuple[FieldChange, ...] = ()
+
+
+Plan: TypeAlias = UpToDate | Invalid | Held | Rollout
+
+
+def plan(
+    snapshot: SourceSnapshot,
+    observed: ObservedDeployment | None,
+    *,
+    relocated: bool = False,
+    changes: tuple[FieldChange, ...] = (),
+    claimed_by: Path | None = None,
+) -> Plan:
+    """Decide what to do for one workflow.
+
+    Args:
+        snapshot: The directory as it is now.
+        observed: The workflow's Deployment as last seen; None when there is none that pdwatch manages.
+        relocated: Whether the deployed image lies elsewhere than the settings say.
+        changes: How the Deployment differs from the manifest that pdwatch would apply for it.
+        claimed_by: Another directory whose workflow already has this name in this namespace.
+    """
+    if snapshot.problems:
+        return Invalid(problems=snapshot.problems)
+    if claimed_by is not None:
+        return Held(
+            reason="duplicate-name",
+            message=f"the workflow in {claimed_by} has the name {snapshot.name} too, in the same namespace",
+            remedy="rename one of them, or give it a namespace of its own under deployment.namespace",
+        )
+    if observed is None:
+        return Rollout(cause=Cause.CREATED)
+    return _correction(
+        differs=observed.source_digest != snapshot.digest, relocated=relocated, changes=changes
+    )
+
+
+def _correction(*, differs: bool, relocated: bool, changes: tuple[FieldChange, ...]) -> Rollout | UpToDate:
+    if differs:
+        return Rollout(cause=Cause.CHANGED, force=True)
+    if relocated:
+        return Rollout(cause=Cause.RELOCATED, force=True)
+    if changes:
+        return Rollout(cause=Cause.DRIFTED, build=False, force=True, changes=changes)
+    return UpToDate()

@@ -1,0 +1,95 @@
+"""The log: its catalogue, its document, and how lines look."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+from pathlib import Path
+
+import pytest
+import structlog
+
+from pdwatch.logs import EVENTS, Event, EventLog, configure
+
+REPOSITORY = Path(__file__).parent.parent
+ROW = re.compile(r"^\| `(?P<event>[a-z.]+)` \| (?P<level>[a-z]+) \| (?P<fields>[^|]*)\| [^|]+ \|$")
+
+
+def documented() -> dict[str, tuple[str, frozenset[str]]]:
+    lines = (REPOSITORY / "docs/log-events.md").read_text().splitlines()
+    rows = [match for match in map(ROW.match, lines) if match]
+    return {
+        row["event"]: (row["level"], frozenset(re.findall(r"`([a-z_]+)`", row["fields"]))) for row in rows
+    }
+
+
+@pytest.fixture(autouse=True)
+def _restored_structlog():
+    yield
+    structlog.reset_defaults()
+
+
+def test_the_document_lists_exactly_the_events_of_the_catalogue_with_level_and_fields():
+    catalogue = {
+        str(event): (logging.getLevelName(spec.level).lower(), spec.fields) for event, spec in EVENTS.items()
+    }
+    assert documented() == catalogue
+
+
+@pytest.mark.parametrize("event", Event, ids=str)
+def test_every_event_is_emitted_somewhere(event: Event):
+    sources = [path for path in (REPOSITORY / "pdwatch").rglob("*.py") if path.name != "logs.py"]
+    assert any(f"Event.{event.name}" in path.read_text() for path in sources)
+
+
+def test_a_field_that_the_catalogue_does_not_have_is_refused():
+    with pytest.raises(ValueError, match=r"rollout\.complete has no field colour"):
+        EventLog().emit(Event.ROLLOUT_COMPLETE, colour="green")
+
+
+def test_json_lines_carry_bound_and_own_fields_and_leave_out_what_is_unknown():
+    out = io.StringIO()
+    configure("json", stream=out)
+    EventLog().bind(workflow="hello", image=None).emit(Event.BUILD_SUCCEEDED, cached=False, build_ms=1.5)
+    line = json.loads(out.getvalue())
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "build.succeeded",
+        "level": "info",
+        "workflow": "hello",
+        "cached": False,
+        "build_ms": 1.5,
+    }
+
+
+def test_logfmt_lines_begin_with_what_one_greps_for():
+    out = io.StringIO()
+    configure("logfmt", stream=out)
+    EventLog().emit(Event.WORKFLOW_HELD, workflow="hello", reason="gvisor-missing")
+    assert re.match(r"timestamp=\S+ level=warning event=workflow.held workflow=hello reason=", out.getvalue())
+
+
+def test_auto_is_json_where_there_is_no_terminal():
+    out = io.StringIO()
+    configure("auto", stream=out)
+    EventLog().emit(Event.DAEMON_STOPPED)
+    assert json.loads(out.getvalue())["event"] == "daemon.stopped"
+
+
+def test_lines_below_the_level_are_not_written():
+    out = io.StringIO()
+    configure("json", level="warning", stream=out)
+    EventLog().emit(Event.DAEMON_STOPPED)
+    assert out.getvalue() == ""
+
+
+def test_an_unexpected_exception_leaves_its_traceback_in_the_line():
+    out = io.StringIO()
+    configure("json", stream=out)
+    try:
+        raise LookupError("no such thing")  # noqa: TRY301
+    except LookupError as error:
+        EventLog().emit(Event.RECONCILE_FAILED, error="LookupError", exc_info=error)
+    assert "LookupError: no such thing" in json.loads(out.getvalue())["exception"]
