@@ -139,6 +139,16 @@ class UnauthorizedError(ClusterError):
     """The API server does not accept the caller's credentials."""
 
 
+class NamespaceMissingError(ClusterError):
+    """The namespace does not exist; somebody may create it at any time."""
+
+    exit_code = ExitCode.NOT_FOUND
+
+
+class ResourceExpiredError(ClusterError):
+    """The resourceVersion to go on from is too old (410 Gone): list again."""
+
+
 class ApplyConflictError(ClusterError):
     """Another field manager owns a field that pdwatch wants to set (server-side apply)."""
 

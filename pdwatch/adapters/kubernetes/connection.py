@@ -1,0 +1,232 @@
+"""Speaks JSON with the API server over one pool of connections; every call has a time limit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from pdwatch.adapters.kubernetes.credentials import load_credentials
+from pdwatch.adapters.kubernetes.refusals import (
+    TOO_MANY_REQUESTS,
+    UNAUTHORIZED,
+    Refusal,
+    error_of,
+    retry_after,
+)
+from pdwatch.adapters.kubernetes.transport import open_pool, proxy_of, unreachable
+from pdwatch.errors import ClusterUnavailableError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+
+    from pdwatch.adapters.kubernetes.credentials import Credentials
+
+REQUEST_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 10.0
+_RENEW_BEFORE = timedelta(seconds=10)
+"""A token that ends sooner is renewed before it is sent, so that it does not end on the way."""
+
+
+@asynccontextmanager
+async def connect(
+    *,
+    context: str | None = None,
+    kubeconfig: str | os.PathLike[str] | None = None,
+    request_timeout_s: float = REQUEST_TIMEOUT_S,
+) -> AsyncIterator[Api]:
+    """Load the credentials and open a pool of connections; nothing is sent yet.
+
+    Args:
+        context: The kubeconfig's context; None is its current one.
+        kubeconfig: A file, or several joined by ``os.pathsep``; None looks where kubectl looks.
+        request_timeout_s: The time that a whole call may take, in seconds.
+
+    Raises:
+        SettingsError: There is no usable kubeconfig.
+        UnauthorizedError: The kubeconfig's credential plugin fails.
+    """
+
+    async def load() -> Credentials:
+        return await load_credentials(context=context, kubeconfig=kubeconfig)
+
+    api = Api(await load(), load, request_timeout_s=request_timeout_s)
+    try:
+        yield api
+    finally:
+        await api.close()
+
+
+class Api:
+    """One API server as one user; made by :func:`connect`."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        load: Callable[[], Awaitable[Credentials]],
+        *,
+        request_timeout_s: float,
+    ) -> None:
+        self.context = credentials.context
+        """The kubeconfig's context; None inside a pod."""
+        self.namespace = credentials.namespace
+        """The context's namespace, or ``default``."""
+        self.server = credentials.server
+        self._load = load
+        self._credentials = credentials
+        self._renewing = asyncio.Lock()
+        self._pool = open_pool(credentials.configuration)
+        self._request_limits = aiohttp.ClientTimeout(total=request_timeout_s)
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._pool.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        """Send one request; return the JSON object of the answer.
+
+        Args:
+            method: ``GET``, ``POST``, ``PATCH``, …
+            path: Below the server's URL: ``/api/v1/namespaces/dev``.
+            query: Parameters of the query.
+            body: Sent as JSON when it is not None.
+            content_type: Of the body: a kind of patch has its own.
+
+        Raises:
+            ClusterUnavailableError: No answer in time, a broken connection, a server error, or 429.
+            UnauthorizedError: The credentials do not do, not even fresh ones.
+            ForbiddenError: RBAC, quota or admission refuses it.
+            NamespaceMissingError: The path's namespace does not exist.
+            NotFoundError: The path's object does not exist.
+            ApplyConflictError: Another field manager owns a field.
+            ApplyRejectedError: The body is invalid.
+            ResourceExpiredError: A resourceVersion or continue token is too old.
+        """
+        async with self._exchange(
+            method, path, query=query, body=body, content_type=content_type, limits=self._request_limits
+        ) as response:
+            content = await response.read()
+        try:
+            answer = json.loads(content)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise ClusterUnavailableError(
+                f"{self.server} answers {path} with something that is no Kubernetes object.",
+                remedy="Check that the kubeconfig's server is an API server, and any proxy before it.",
+            )
+        return answer
+
+    async def stream(
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        inactivity_timeout_s: float,
+    ) -> AsyncGenerator[bytes, None]:
+        """Send a GET and yield the answer's lines as they come, until the server ends it.
+
+        Use it under ``contextlib.aclosing``, so that the connection is closed when the reader stops early.
+
+        Args:
+            path: Below the server's URL.
+            query: Parameters of the query (``watch``, ``follow``, …).
+            connect_timeout_s: The time to connect, TLS included.
+            inactivity_timeout_s: The time without a byte after which the connection counts as dead.
+
+        Raises:
+            ClusterUnavailableError: As for :meth:`request`, and when nothing arrives for too long.
+            PdwatchError: As for :meth:`request`.
+        """
+        limits = aiohttp.ClientTimeout(connect=connect_timeout_s, sock_read=inactivity_timeout_s)
+        async with self._exchange("GET", path, query=query, limits=limits) as response:
+            async for line in response.content:
+                yield line
+
+    @asynccontextmanager
+    async def _exchange(
+        self, method: str, path: str, *, limits: aiohttp.ClientTimeout, **options: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        try:
+            async with await self._answer(method, path, limits=limits, **options) as response:
+                yield response
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a line beyond the buffer
+            raise unreachable(error, self.server, limits) from error
+
+    async def _answer(self, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
+        """Send; once more with fresh credentials after 401, once more after the wait that a 429 asks for."""
+        renewed = waited = False
+        while True:
+            credentials = await self._valid_credentials()
+            response = await self._send(credentials, method, path, **options)
+            if response.status < 400:  # noqa: PLR2004  # RFC 9110: errors start here
+                return response
+            async with response:
+                content = await response.read()
+            if response.status == UNAUTHORIZED and not renewed:
+                renewed = True
+                await self._renew(credentials)
+                continue
+            delay_s = retry_after(response.headers, at_most_s=REQUEST_TIMEOUT_S)
+            if response.status == TOO_MANY_REQUESTS and delay_s is not None and not waited:
+                waited = True
+                await asyncio.sleep(delay_s)
+                continue
+            raise error_of(Refusal.read(response.status, content, server=self.server, path=path))
+
+    async def _send(
+        self,
+        credentials: Credentials,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None,
+        limits: aiohttp.ClientTimeout,
+        body: object = None,
+        content_type: str | None = None,
+    ) -> aiohttp.ClientResponse:
+        headers = dict(credentials.authorization)
+        if body is not None:
+            headers["Content-Type"] = content_type or "application/json"
+        return await self._pool.request(
+            method,
+            credentials.server + path,
+            params=query,
+            data=None if body is None else json.dumps(body).encode(),
+            headers=headers,
+            timeout=limits,
+            allow_redirects=False,
+            proxy=proxy_of(credentials.configuration),
+            server_hostname=credentials.configuration.tls_server_name,
+        )
+
+    async def _valid_credentials(self) -> Credentials:
+        ends = self._credentials.expires_at
+        if ends is not None and ends - _RENEW_BEFORE <= datetime.now(UTC):
+            await self._renew(self._credentials)
+        return self._credentials
+
+    async def _renew(self, stale: Credentials) -> None:
+        """Load the credentials again, unless another call has done so meanwhile."""
+        async with self._renewing:
+            if self._credentials is not stale:
+                return
+            self._credentials = await self._load()
+            if self._credentials.transport != stale.transport or stale.configuration.cert_file:
+                # Connections belong to the certificate they were opened with; client-go cuts them off too.
+                old, self._pool = self._pool, open_pool(self._credentials.configuration)
+                await old.close()

@@ -1,0 +1,188 @@
+"""Finds the cluster and the credentials: kubeconfig files, or the service account of the pod around us."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pdwatch.errors import SettingsError, UnauthorizedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+SERVICE_ACCOUNT_REREAD = timedelta(minutes=1)
+"""How long a pod's token is used before its file is read again, as client-go does it."""
+PLUGIN_TIMEOUT_S = 60.0
+"""Long enough for somebody to confirm a login in a browser."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Credentials:
+    """How to speak to one API server, as loaded at one instant.
+
+    ``configuration`` is kubernetes_asyncio's; ``context`` is None inside a pod; ``expires_at`` is None when
+    nothing tells.
+    """
+
+    configuration: Any
+    context: str | None
+    namespace: str
+    expires_at: datetime | None = None
+
+    @property
+    def server(self) -> str:
+        """The API server's URL."""
+        return str(self.configuration.host)
+
+    @property
+    def transport(self) -> tuple[object, ...]:
+        """What a pool of connections is opened with; another one is needed when it changes."""
+        used = self.configuration
+        return (used.host, used.ssl_ca_cert, used.cert_file, used.key_file, used.verify_ssl)
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that carries the token; empty when a client certificate says who we are."""
+        token = self.configuration.api_key.get("BearerToken")
+        return {"Authorization": token.strip()} if token else {}
+
+
+async def load_credentials(*, context: str | None, kubeconfig: str | os.PathLike[str] | None) -> Credentials:
+    """Read the credentials anew, running the exec plugin or refreshing the token where that is due.
+
+    The order is kubectl's: the file given, else the files of ``KUBECONFIG``, else ``~/.kube/config``; and
+    where none of them exists, the pod's service account.
+
+    Raises:
+        SettingsError: There is no usable kubeconfig, or it has no such context.
+        UnauthorizedError: The credential plugin fails or does not answer.
+    """
+    paths = _kubeconfig_paths(kubeconfig)
+    if any(path.exists() for path in paths):
+        return await _from_kubeconfig(paths, context)
+    if kubeconfig is None and context is None and (SERVICE_ACCOUNT / "token").exists():
+        return _from_service_account()
+    raise SettingsError(
+        f"There is no kubeconfig: looked for {', '.join(map(str, paths))} and for a pod's service account.",
+        remedy="Set KUBECONFIG to the file that your cluster's tool has written.",
+    )
+
+
+def _kubeconfig_paths(kubeconfig: str | os.PathLike[str] | None) -> list[Path]:
+    given = os.fspath(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG", "")
+    names = [name for name in given.split(os.pathsep) if name]
+    return [Path(name).expanduser() for name in names] or [Path.home() / ".kube" / "config"]
+
+
+def _from_service_account() -> Credentials:
+    from kubernetes_asyncio.client.configuration import Configuration  # noqa: PLC0415  # 0.4 s, 40 MB
+    from kubernetes_asyncio.config import ConfigException, load_incluster_config  # noqa: PLC0415
+
+    configuration = Configuration()
+    try:
+        load_incluster_config(
+            client_configuration=configuration,
+            token_filename=SERVICE_ACCOUNT / "token",
+            cert_filename=SERVICE_ACCOUNT / "ca.crt",
+        )
+        namespace = (SERVICE_ACCOUNT / "namespace").read_text().strip()
+    except (ConfigException, OSError) as error:
+        raise SettingsError(
+            f"The pod's service account in {SERVICE_ACCOUNT} is not usable: {error}"
+        ) from error
+    return Credentials(
+        configuration=configuration,
+        context=None,
+        namespace=namespace or "default",
+        expires_at=datetime.now(UTC) + SERVICE_ACCOUNT_REREAD,
+    )
+
+
+async def _from_kubeconfig(paths: Sequence[Path], context: str | None) -> Credentials:
+    from kubernetes_asyncio.client.configuration import Configuration  # noqa: PLC0415  # 0.4 s, 40 MB
+    from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger  # noqa: PLC0415
+
+    # The library logs what it raises; without a handler of its own that would end up on stderr.
+    logging.getLogger("kubernetes_asyncio").addHandler(logging.NullHandler())
+    shown = os.pathsep.join(map(str, paths))
+    configuration = Configuration()
+    user: dict[str, Any] = {}
+    try:
+        merger = KubeConfigMerger(shown)
+        user = _chosen_user(merger.config.value, context, shown)
+        loader = KubeConfigLoader(
+            config_dict=merger.config,
+            config_base_path=None,
+            active_context=context,
+            config_persister=lambda _: merger.save_changes(),
+        )
+        async with asyncio.timeout(PLUGIN_TIMEOUT_S):
+            await loader.load_and_set(configuration)
+    except SettingsError:
+        raise
+    except Exception as error:  # the library lets any error of its parts through: TypeError for an empty file
+        raise _unusable(error, user, shown) from error
+    chosen = loader.current_context
+    return Credentials(
+        configuration=configuration,
+        context=chosen["name"],
+        namespace=chosen["context"].get("namespace") or "default",
+        expires_at=getattr(loader, "exec_plugin_expiry", None),
+    )
+
+
+def _chosen_user(config: dict[str, Any], context: str | None, shown: str) -> dict[str, Any]:
+    """Follow a context to its cluster and user, saying which link is missing; return the user's entry."""
+    entries = {
+        kind: {entry.value["name"]: entry.value.get(kind[:-1]) or {} for entry in config[kind]}
+        for kind in ("contexts", "clusters", "users")
+    }
+    name = context or config.get("current-context")
+    known = ", ".join(sorted(entries["contexts"])) or "none"
+    if not name:
+        raise SettingsError(
+            f"{shown}: no current context is set.", remedy=f"Choose one with --context; there are: {known}."
+        )
+    if name not in entries["contexts"]:
+        raise SettingsError(f"{shown}: there is no context {name}.", remedy=f"There are: {known}.")
+    chosen = entries["contexts"][name]
+    for kind in ("cluster", "user"):
+        if chosen.get(kind) not in entries[f"{kind}s"]:
+            raise SettingsError(
+                f"{shown}: context {name} names {kind} {chosen.get(kind)}, which is not defined.",
+                remedy=f"Run `kubectl config set-context {name} --{kind}=…`, or have the file written anew.",
+            )
+    server = urlsplit(str(entries["clusters"][chosen["cluster"]].get("server")))
+    if server.scheme not in ("http", "https") or not server.hostname:
+        raise SettingsError(
+            f"{shown}: cluster {chosen['cluster']} has no server of the form https://HOST:PORT.",
+            remedy=f"Run `kubectl config set-cluster {chosen['cluster']} --server=https://…`.",
+        )
+    user = entries["users"][chosen["user"]]
+    assert isinstance(user, dict)
+    return user
+
+
+def _unusable(error: Exception, user: dict[str, Any], shown: str) -> SettingsError | UnauthorizedError:
+    # The library names a place in the file by its whole entry, token included: stop at the first brace.
+    said = " ".join(str(error).partition("{")[0].split()) or type(error).__name__
+    plugin = (user.get("exec") or {}).get("command") or (user.get("auth-provider") or {}).get("name")
+    if plugin and isinstance(error, TimeoutError):
+        said = f"no answer within {PLUGIN_TIMEOUT_S:.0f} s"
+    elif plugin and isinstance(error, FileNotFoundError) and error.filename == plugin:
+        said = "it is not installed, or not on PATH"
+    elif not (plugin and said.startswith(("exec:", "oidc:"))):
+        return SettingsError(
+            f"{shown} is not a usable kubeconfig: {said}", remedy="Have your cluster's tool write it anew."
+        )
+    return UnauthorizedError(
+        f"{shown}: the credential plugin {plugin} failed: {said}",
+        remedy="Run it by hand, or log in again with the cluster's own tool.",
+    )
