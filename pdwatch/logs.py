@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LogFormat: TypeAlias = Literal["auto", "console", "json", "logfmt"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 
 
 class Event(StrEnum):
@@ -139,7 +140,7 @@ class EventLog:
         self._logger.log(spec.level, str(event), **known)
 
 
-def configure(log_format: LogFormat, *, level: str = "info", stream: TextIO | None = None) -> None:
+def configure(log_format: LogFormat, *, level: LogLevel = "info", stream: TextIO | None = None) -> None:
     """Set structlog up for the process.
 
     Args:

@@ -1,0 +1,138 @@
+"""The composition root of ``pdwatch run``: settings become adapters, and adapters tasks of one group."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from pdwatch import __version__
+from pdwatch.adapters.docker import docker_ports
+from pdwatch.adapters.engine import engine_recipe
+from pdwatch.adapters.files import FileSource
+from pdwatch.adapters.kubernetes.cluster import ApiCluster
+from pdwatch.adapters.kubernetes.connection import connect
+from pdwatch.adapters.kubernetes.pods import ApiPodLogs
+from pdwatch.adapters.kubernetes.view import WorkflowView
+from pdwatch.adapters.lock import claim
+from pdwatch.adapters.watcher import FileWatcher
+from pdwatch.discovery import WorkflowDiscovery
+from pdwatch.errors import PdwatchError
+from pdwatch.logs import Event, EventLog
+from pdwatch.reconciler import Policy, Reconciler, World
+from pdwatch.rollouts import RolloutReporter
+from pdwatch.tracked import TrackedWorkflows, milliseconds
+from pdwatch.workqueue import WorkQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+
+    from pdwatch.core.model import ViewChange
+    from pdwatch.settings import Settings
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+async def serve(settings: Settings, log: EventLog) -> None:
+    """Watch, build, apply and tell until SIGTERM or SIGINT.
+
+    Raises:
+        NotFoundError: A root directory does not exist.
+        AlreadyWatchedError: Another daemon watches one of the directories.
+        SettingsError: There is no usable kubeconfig.
+    """
+    clock = asyncio.get_running_loop().time
+    roots = [root.expanduser().resolve() for root in settings.roots]
+    async with AsyncExitStack() as stack:
+        stack.enter_context(claim(roots))
+        api = await stack.enter_async_context(connect(context=settings.context))
+        builder, publisher = await stack.enter_async_context(docker_ports(registry=settings.registry))
+        changes: asyncio.Queue[ViewChange] = asyncio.Queue()
+        view = WorkflowView(api, notify=changes.put_nowait, log=log)
+        reader = FileSource(recipe=engine_recipe())
+        tracked = TrackedWorkflows()
+        reconciler = Reconciler(
+            World(reader=reader, builder=builder, publisher=publisher, cluster=ApiCluster(api), view=view),
+            _policy(settings, namespace=api.namespace),
+            tracked=tracked,
+            log=log,
+            clock=clock,
+            jitter=random.random,
+        )
+        queue = WorkQueue(reconciler.reconcile)
+        reporter = RolloutReporter(
+            tracked,
+            requeue=lambda workflow, cause: queue.add(workflow.root, cause=cause),
+            pod_logs=ApiPodLogs(api),
+            log=log,
+            clock=clock,
+        )
+        watcher = FileWatcher(beat_s=settings.resync_s)
+        discovery = WorkflowDiscovery(reader, watcher, queue=queue, log=log)
+        shown = ", ".join(map(str, roots))
+        log.emit(Event.DAEMON_STARTED, version=__version__, roots=shown, pid=os.getpid())
+        started = clock()
+        await discovery.look(roots, cause="start")
+
+        async def tell_when_synced() -> None:
+            await queue.idle()
+            duration_ms = milliseconds(clock() - started)
+            log.emit(Event.DAEMON_SYNCED, workflows=len(tracked), duration_ms=duration_ms)
+
+        await until_signal(
+            {
+                "watch the cluster": view.run(),
+                "work": queue.run(),
+                "report rollouts": reporter.run(changes),
+                "watch files": discovery.follow(roots),
+                "tell when synced": tell_when_synced(),
+            },
+            log=log,
+        )
+    log.emit(Event.DAEMON_STOPPED)
+
+
+async def until_signal(work: Mapping[str, Coroutine[Any, Any, None]], *, log: EventLog) -> None:
+    """Run coroutines side by side, by name, until SIGTERM or SIGINT; then cancel them and wait for their end.
+
+    A second signal ends the process at once.
+
+    Raises:
+        PdwatchError: What ended one of them, and with it the others.
+    """
+    loop = asyncio.get_running_loop()
+    signalled: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def stop(number: signal.Signals) -> None:
+        for each in STOP_SIGNALS:
+            loop.remove_signal_handler(each)
+        signalled.set_result(number)
+
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(coroutine, name=name) for name, coroutine in work.items()]
+            log.emit(Event.DAEMON_STOPPING, signal=(await signalled).name)
+            for task in tasks:
+                task.cancel()
+    except BaseExceptionGroup as failures:
+        expected = failures.subgroup(PdwatchError)
+        if expected is None:
+            raise
+        raise expected.exceptions[0] from failures
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _policy(settings: Settings, *, namespace: str) -> Policy:
+    return Policy(
+        namespace=settings.namespace or namespace,
+        registry=settings.registry,
+        secrets=settings.secrets,
+        builds=settings.builds,
+    )

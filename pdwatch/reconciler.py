@@ -1,0 +1,414 @@
+"""The straight line for one workflow: look at the world, decide, act, and look again if anything moved.
+
+Level-triggered: whatever woke the worker, it reads the files as they are, compares them with the Deployment
+as it was last seen, and lets :func:`pdwatch.core.plan.plan` decide. A save that arrives meanwhile is scanned at
+once; if its bytes differ, the work under way is cancelled and the newer snapshot takes its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pdwatch.core.backoff import backoff
+from pdwatch.core.drift import drift
+from pdwatch.core.image import image_references, parse_reference
+from pdwatch.core.manifests import deployment, secret, service
+from pdwatch.core.model import SourceSnapshot
+from pdwatch.core.names import IMAGE_ANNOTATION
+from pdwatch.core.plan import Cause, Held, Invalid, Rollout, UpToDate, plan
+from pdwatch.errors import (
+    ClusterError,
+    DockerError,
+    GvisorMissingError,
+    NotFoundError,
+    PdwatchError,
+    PushRefusedError,
+    SourceChangedError,
+)
+from pdwatch.logs import Event, EventLog
+from pdwatch.pipeline import image_for
+from pdwatch.tracked import TrackedWorkflow, TrackedWorkflows, milliseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pdwatch.core.drift import FieldChange
+    from pdwatch.core.model import ImageRef, ObservedDeployment, WorkflowSpec
+    from pdwatch.core.plan import Plan
+    from pdwatch.ports import Cluster, ClusterView, ImageBuilder, ImagePublisher, SourceReader
+    from pdwatch.workqueue import Slot
+
+RETRY_BASE_S = 0.8
+RETRY_CAP_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the settings say about every workflow."""
+
+    namespace: str
+    """For workflows that name none."""
+    registry: str | None = None
+    secrets: bool = False
+    """Whether local secrets are applied as the workflow's Secret."""
+    builds: int = 2
+    """How many images are built at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The ports through which a reconciler sees and acts."""
+
+    reader: SourceReader
+    builder: ImageBuilder
+    publisher: ImagePublisher
+    cluster: Cluster
+    view: ClusterView
+
+
+class Stage(StrEnum):
+    """How far a delivery has come."""
+
+    PLAN = "plan"
+    BUILD = "build"
+    APPLY = "apply"
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One delivery of one snapshot."""
+
+    snapshot: SourceSnapshot
+    stage: Stage = Stage.PLAN
+
+
+class Reconciler:
+    """Brings workflows to what their files ask for; :meth:`reconcile` is a work queue's ``work``."""
+
+    def __init__(
+        self,
+        world: World,
+        policy: Policy,
+        *,
+        tracked: TrackedWorkflows,
+        log: EventLog,
+        clock: Callable[[], float],
+        jitter: Callable[[], float],
+    ) -> None:
+        self._world = world
+        self._policy = policy
+        self._tracked = tracked
+        self._log = log
+        self._clock = clock
+        self._jitter = jitter
+        self._builds = asyncio.Semaphore(policy.builds)
+
+    async def reconcile(self, slot: Slot[Path]) -> float | None:
+        """Converge one workflow directory.
+
+        Returns:
+            Seconds after which to try again, or None when only another event can change anything.
+        """
+        workflow = self._tracked.track(slot.key)
+        seen = await self._look(slot, workflow)
+        while isinstance(seen, SourceSnapshot):
+            attempt = Attempt(snapshot=seen)
+            async with asyncio.TaskGroup() as group:
+                delivery = group.create_task(self._deliver(workflow, attempt), name=f"deliver {seen.name}")
+                newer = await self._superseding(slot, workflow, attempt, delivery)
+            if newer is None:
+                return delivery.result()
+            seen = newer
+        return self._unreadable(workflow, seen)
+
+    async def _look(self, slot: Slot[Path], workflow: TrackedWorkflow) -> SourceSnapshot | PdwatchError:
+        slot.take()
+        cause, saved_at, started = slot.cause, slot.saved_at, self._clock()
+        slot.saved_at = None
+        try:
+            snapshot = await self._world.reader.scan(workflow.root)
+        except PdwatchError as error:
+            return error
+        scan_ms = milliseconds(self._clock() - started)
+        known = workflow.snapshot
+        if known is not None and _same(known, snapshot):
+            self._emit(workflow, Event.WORKFLOW_UNCHANGED, cause=cause, scan_ms=scan_ms)
+            return snapshot
+        workflow.renew(snapshot, saved_at=saved_at, namespace=self._policy.namespace)
+        if known is not None:
+            directory = str(workflow.root)
+            if known.spec and snapshot.spec and known.name != snapshot.name:
+                self._emit(workflow, Event.WORKFLOW_REMOVED, workflow=known.name, directory=directory)
+            self._emit(workflow, Event.WORKFLOW_CHANGED, directory=directory, cause=cause, scan_ms=scan_ms)
+        return snapshot
+
+    async def _superseding(
+        self,
+        slot: Slot[Path],
+        workflow: TrackedWorkflow,
+        attempt: Attempt,
+        delivery: asyncio.Task[float | None],
+    ) -> SourceSnapshot | PdwatchError | None:
+        """Wait until the delivery ends, and return what to go on with, if anything.
+
+        Files that differ from what is being delivered end it early, save that an apply that has begun is left
+        to end: an older snapshot must not land after a newer one.
+        """
+        again: SourceSnapshot | None = None
+        while await _added_before(slot, delivery):
+            seen = await self._look(slot, workflow)
+            if isinstance(seen, SourceSnapshot) and _same(seen, attempt.snapshot):
+                again = seen
+                continue
+            if not delivery.done():
+                self._emit(
+                    workflow,
+                    Event.WORKFLOW_SUPERSEDED,
+                    source_digest=attempt.snapshot.digest,
+                    superseded_by=seen.digest if isinstance(seen, SourceSnapshot) else None,
+                    stage=attempt.stage,
+                )
+                if attempt.stage is not Stage.APPLY:
+                    delivery.cancel()
+            return seen
+        return again if delivery.result() is None else None
+
+    async def _deliver(self, workflow: TrackedWorkflow, attempt: Attempt) -> float | None:
+        """Converge, and turn what went wrong into log lines and the seconds until the next attempt."""
+        try:
+            return await self._converge(workflow, attempt)
+        except SourceChangedError:
+            return 0.0  # a save is under way: the next scan sees it
+        except GvisorMissingError as error:
+            return self._hold(
+                workflow, Held(reason="gvisor-missing", message=error.message, remedy=error.remedy)
+            )
+        except PdwatchError as error:
+            return self._failed(workflow, error)
+        except Exception as error:  # noqa: BLE001  # logged in full; the other workflows go on
+            return self._defect(workflow, error)
+
+    async def _converge(self, workflow: TrackedWorkflow, attempt: Attempt) -> float | None:
+        snapshot = attempt.snapshot
+        if snapshot.spec is None or workflow.namespace is None:
+            self._report(workflow, snapshot)
+            return None
+        await self._world.view.synced(workflow.namespace)
+        match self._decide(workflow, snapshot, snapshot.spec, workflow.namespace):
+            case Invalid():
+                self._report(workflow, snapshot)
+                return None
+            case Held() as held:
+                return self._hold(workflow, held)
+            case UpToDate():
+                await self._apply_secrets(workflow, workflow.namespace)
+            case Rollout() as rollout:
+                await self._roll_out(workflow, attempt, rollout, snapshot.spec, workflow.namespace)
+        workflow.attempts = 0
+        workflow.reported = None
+        return None
+
+    def _decide(
+        self, workflow: TrackedWorkflow, snapshot: SourceSnapshot, spec: WorkflowSpec, namespace: str
+    ) -> Plan:
+        observed = self._world.view.deployment(namespace, spec.name)
+        image = deployed_image(observed)
+        wanted = image_references(spec, snapshot.digest, registry=self._policy.registry)[0]
+        return plan(
+            snapshot,
+            observed,
+            relocated=image is None or image.repository != wanted.repository,
+            changes=deployment_drift(snapshot, spec, namespace, observed),
+            claimed_by=self._tracked.claim(workflow, namespace),
+        )
+
+    async def _roll_out(
+        self,
+        workflow: TrackedWorkflow,
+        attempt: Attempt,
+        rollout: Rollout,
+        spec: WorkflowSpec,
+        namespace: str,
+    ) -> None:
+        snapshot, cluster = attempt.snapshot, self._world.cluster
+        if rollout.changes:
+            fields = ", ".join(change.path for change in rollout.changes)
+            self._emit(workflow, Event.DEPLOY_DRIFTED, fields=fields)
+        await cluster.require_gvisor()
+        attempt.stage = Stage.BUILD
+        observed = self._world.view.deployment(namespace, spec.name)
+        image = None if rollout.build else deployed_image(observed)
+        if image is None:
+            image = await self._image(workflow, snapshot)
+        workflow.image = str(image)
+        attempt.stage = Stage.APPLY
+        await self._apply_secrets(workflow, namespace)
+        workflow.applied_at = self._clock()
+        applied = await cluster.apply(
+            deployment(spec, digest=snapshot.digest, image=image, namespace=namespace), force=rollout.force
+        )
+        workflow.generation = applied["metadata"]["generation"]
+        self._world.view.observe(applied)
+        wanted = service(spec, namespace=namespace)
+        if rollout.cause is not Cause.CHANGED or workflow.service != wanted:
+            await cluster.apply(wanted, force=rollout.force)
+            workflow.service = wanted
+        apply_ms = milliseconds(self._clock() - workflow.applied_at)
+        self._emit(workflow, Event.DEPLOY_APPLIED, cause=rollout.cause.value, apply_ms=apply_ms)
+
+    async def _image(self, workflow: TrackedWorkflow, snapshot: SourceSnapshot) -> ImageRef:
+        async with self._builds:
+            self._emit(workflow, Event.BUILD_STARTED)
+            image = await image_for(
+                snapshot,
+                registry=self._policy.registry,
+                builder=self._world.builder,
+                publisher=self._world.publisher,
+                reuse=True,
+                clock=self._clock,
+            )
+        workflow.image = str(image.ref)
+        self._emit(
+            workflow,
+            Event.BUILD_SUCCEEDED,
+            image_id=image.id,
+            cached=image.cached,
+            build_ms=milliseconds(image.build_s),
+        )
+        if self._policy.registry is not None:
+            self._emit(workflow, Event.PUBLISH_SUCCEEDED, publish_ms=milliseconds(image.publish_s))
+        return image.ref
+
+    async def _apply_secrets(self, workflow: TrackedWorkflow, namespace: str) -> None:
+        if not self._policy.secrets:
+            return
+        values = dict(await self._world.reader.secrets(workflow.root))
+        if not values or values == workflow.secrets:
+            return
+        started = self._clock()
+        manifest = secret(workflow.name, namespace=namespace, values=values)
+        await self._world.cluster.apply(manifest, force=False)
+        workflow.secrets = values
+        apply_ms = milliseconds(self._clock() - started)
+        self._emit(workflow, Event.SECRETS_APPLIED, secret=manifest["metadata"]["name"], apply_ms=apply_ms)
+
+    def _report(self, workflow: TrackedWorkflow, snapshot: SourceSnapshot) -> None:
+        if workflow.reported == snapshot:
+            return
+        workflow.reported = snapshot
+        for problem in snapshot.problems:
+            self._emit(
+                workflow,
+                Event.WORKFLOW_INVALID,
+                path=str(workflow.root / problem.path),
+                line=problem.line,
+                column=problem.column,
+                where=problem.where or None,
+                message=problem.message,
+                problems=len(snapshot.problems),
+            )
+
+    def _hold(self, workflow: TrackedWorkflow, held: Held) -> float:
+        delay = self._delay(workflow)
+        if workflow.reported != held:
+            workflow.reported = held
+            self._emit(
+                workflow,
+                Event.WORKFLOW_HELD,
+                reason=held.reason,
+                message=held.message,
+                remedy=held.remedy,
+                retry_in_s=round(delay, 1),
+            )
+        return delay
+
+    def _unreadable(self, workflow: TrackedWorkflow, error: PdwatchError) -> float | None:
+        if isinstance(error, NotFoundError):
+            self._emit(workflow, Event.WORKFLOW_REMOVED, directory=str(workflow.root))
+            self._tracked.forget(workflow.root)
+            return None
+        return self._failed(workflow, error)
+
+    def _failed(self, workflow: TrackedWorkflow, error: PdwatchError) -> float | None:
+        delay = self._delay(workflow) if error.retryable else None
+        self._emit(
+            workflow,
+            _failure_event(error),
+            **error.fields,
+            error=type(error).__name__,
+            message=error.message,
+            remedy=error.remedy,
+            attempt=workflow.attempts,
+            retry_in_s=None if delay is None else round(delay, 1),
+        )
+        return delay
+
+    def _defect(self, workflow: TrackedWorkflow, error: Exception) -> float:
+        """Log a defect of pdwatch with its traceback; one workflow that meets it must not stop the others."""
+        delay = self._delay(workflow)
+        self._log.bind(**workflow.log_fields(self._clock())).emit(
+            Event.RECONCILE_FAILED,
+            error=type(error).__name__,
+            message=str(error),
+            attempt=workflow.attempts,
+            retry_in_s=round(delay, 1),
+            exc_info=error,
+        )
+        return delay
+
+    def _delay(self, workflow: TrackedWorkflow) -> float:
+        delay = backoff(workflow.attempts, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, jitter=self._jitter())
+        workflow.attempts += 1
+        return delay
+
+    def _emit(self, workflow: TrackedWorkflow, event: Event, **fields: object) -> None:
+        self._log.bind(**workflow.log_fields(self._clock())).emit(event, **fields)
+
+
+def deployed_image(observed: ObservedDeployment | None) -> ImageRef | None:
+    """Return the image reference that pdwatch last applied, None when it has left no (readable) one."""
+    if observed is None:
+        return None
+    annotations = observed.manifest["metadata"].get("annotations") or {}
+    return parse_reference(annotations.get(IMAGE_ANNOTATION, ""))
+
+
+def deployment_drift(
+    snapshot: SourceSnapshot, spec: WorkflowSpec, namespace: str, observed: ObservedDeployment | None
+) -> tuple[FieldChange, ...]:
+    """Return how the Deployment differs from what pdwatch would apply now with the image that is deployed."""
+    image = deployed_image(observed)
+    if observed is None or image is None:
+        return ()
+    return drift(
+        deployment(spec, digest=snapshot.digest, image=image, namespace=namespace), observed.manifest
+    )
+
+
+def _same(one: SourceSnapshot, other: SourceSnapshot) -> bool:
+    return one.digest == other.digest and one.problems == other.problems
+
+
+async def _added_before(slot: Slot[Path], delivery: asyncio.Task[float | None]) -> bool:
+    added = asyncio.create_task(slot.added.wait(), name=f"added {slot.key}")
+    try:
+        await asyncio.wait({added, delivery}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        added.cancel()
+    return not delivery.done()
+
+
+def _failure_event(error: PdwatchError) -> Event:
+    match error:
+        case PushRefusedError():
+            return Event.PUBLISH_FAILED
+        case DockerError():
+            return Event.BUILD_FAILED
+        case ClusterError():
+            return Event.DEPLOY_FAILED
+        case _:
+            return Event.RECONCILE_FAILED

@@ -1,0 +1,125 @@
+"""Tells what rollouts do: one log line a transition, and a nudge to the reconciler when it must act again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pdwatch.core.rollout import RolloutTransition, transitions
+from pdwatch.errors import PdwatchError
+from pdwatch.logs import Event, EventLog
+from pdwatch.reconciler import deployment_drift
+from pdwatch.tracked import TrackedWorkflow, TrackedWorkflows, milliseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pdwatch.core.model import ObservedDeployment, RolloutStatus, ViewChange
+    from pdwatch.ports import PodLogs
+
+LOG_LINES_TIMEOUT_S = 5.0
+"""A crashed container's last lines are worth waiting for this long; then the line is written without them."""
+
+EVENT_OF = {
+    RolloutTransition.PROGRESSING: Event.ROLLOUT_PROGRESSING,
+    RolloutTransition.COMPLETE: Event.ROLLOUT_COMPLETE,
+    RolloutTransition.STALLED: Event.ROLLOUT_STALLED,
+    RolloutTransition.DEGRADED: Event.ROLLOUT_DEGRADED,
+}
+
+
+class RolloutReporter:
+    """Follows what the cluster view sees of the tracked workflows.
+
+    Args:
+        tracked: The workflows; their ``rollout`` is kept up to date here.
+        requeue: Called as ``requeue(workflow, cause)`` when the reconciler must look again.
+        pod_logs: Where a crashed container's last lines come from.
+        log: Where lines go.
+        clock: Loop time in seconds.
+    """
+
+    def __init__(
+        self,
+        tracked: TrackedWorkflows,
+        *,
+        requeue: Callable[[TrackedWorkflow, str], None],
+        pod_logs: PodLogs,
+        log: EventLog,
+        clock: Callable[[], float],
+    ) -> None:
+        self._tracked = tracked
+        self._requeue = requeue
+        self._pod_logs = pod_logs
+        self._log = log
+        self._clock = clock
+
+    async def run(self, changes: asyncio.Queue[ViewChange]) -> None:
+        """Report changes, in their order, until cancelled."""
+        while True:
+            await self.report(await changes.get())
+
+    async def report(self, change: ViewChange) -> None:
+        """Take in one change: log its transitions, and requeue what was deleted or has drifted."""
+        workflow = self._tracked.find(change.namespace, change.name)
+        if workflow is None:
+            return
+        if change.deployment is None or change.status is None:
+            self._deleted(workflow)
+            return
+        before, workflow.rollout = workflow.rollout, change.status
+        for transition in transitions(before, change.status):
+            await self._tell(workflow, transition, change.status)
+        if drifted(workflow, change.deployment):
+            self._requeue(workflow, "drifted")
+
+    def _deleted(self, workflow: TrackedWorkflow) -> None:
+        if workflow.rollout is None:
+            return
+        workflow.rollout = None
+        self._bound(workflow).emit(Event.DEPLOY_DELETED)
+        self._requeue(workflow, "deleted")
+
+    async def _tell(
+        self, workflow: TrackedWorkflow, transition: RolloutTransition, status: RolloutStatus
+    ) -> None:
+        fields: dict[str, object] = {
+            "source_digest": status.source_digest,
+            "generation": status.generation,
+            "phase": status.phase.value,
+            "desired": status.desired,
+            "updated": status.updated,
+            "ready": status.ready,
+            "available": status.available,
+            "reason": status.reason or None,
+            "message": status.message or None,
+            "pod": status.pod,
+        }
+        if transition is RolloutTransition.COMPLETE and workflow.applied_at is not None:
+            fields["rollout_ms"] = milliseconds(self._clock() - workflow.applied_at)
+        if transition is RolloutTransition.STALLED and status.pod is not None:
+            lines = await self._last_lines(status.pod, workflow)
+            fields["output"] = "\n".join(lines) or None
+        log = self._bound(workflow)
+        log.emit(EVENT_OF[transition], **fields)
+
+    async def _last_lines(self, pod: str, workflow: TrackedWorkflow) -> Sequence[str]:
+        assert workflow.namespace is not None  # it has a claim
+        try:
+            async with asyncio.timeout(LOG_LINES_TIMEOUT_S):
+                return await self._pod_logs.last_lines(workflow.namespace, pod)
+        except (PdwatchError, TimeoutError) as error:
+            return (f"(no log lines: {error or 'they did not come in time'})",)
+
+    def _bound(self, workflow: TrackedWorkflow) -> EventLog:
+        return self._log.bind(**workflow.log_fields(self._clock()))
+
+
+def drifted(workflow: TrackedWorkflow, observed: ObservedDeployment) -> bool:
+    """Tell whether the Deployment is not what the workflow's files and the image that it names ask for."""
+    snapshot = workflow.snapshot
+    if snapshot is None or snapshot.spec is None or workflow.namespace is None:
+        return False
+    if observed.source_digest != snapshot.digest:
+        return workflow.generation is not None and observed.generation > workflow.generation
+    return bool(deployment_drift(snapshot, snapshot.spec, workflow.namespace, observed))

@@ -1,0 +1,105 @@
+"""The daemon's settings: a YAML file, with flags on top."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pdwatch.core.suggestion import did_you_mean
+from pdwatch.core.yaml_document import YamlDocument, YamlMapping, plain, read_document
+from pdwatch.errors import SettingsError
+from pdwatch.logs import LogFormat, LogLevel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic_core import ErrorDetails
+
+DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LogSettings(_Section):
+    """How log lines look, and which are written."""
+
+    format: LogFormat = "auto"
+    level: LogLevel = "info"
+
+
+class Settings(_Section):
+    """Everything that can be set for ``pdwatch run``; config/pdwatch.yaml explains each key."""
+
+    roots: tuple[Path, ...] = (Path(),)
+    namespace: DnsLabel | None = None
+    context: str | None = None
+    registry: str | None = None
+    secrets: bool = False
+    builds: Annotated[int, Field(ge=1, le=32)] = 2
+    resync_s: Annotated[float, Field(ge=1, le=3600)] = 30
+    log: LogSettings = LogSettings()
+
+
+def load_settings(path: Path | None, flags: Mapping[str, Any]) -> Settings:
+    """Read the file, put the flags on top, and check both.
+
+    Args:
+        path: The settings file; None for none. Its relative ``roots`` count from its own directory.
+        flags: Values by key, with ``log.format`` and ``log.level`` dotted; None means not given.
+
+    Raises:
+        SettingsError: The file can't be read, or values are wrong; the message has a line for each problem.
+    """
+    document = _read(path) if path is not None else None
+    values = plain(document.root) if document is not None and document.root is not None else {}
+    if path is not None and isinstance(values.get("roots"), list):
+        values["roots"] = [path.parent / Path(str(root)).expanduser() for root in values["roots"]]
+    for key, value in flags.items():
+        if value is not None:
+            section, _, last = key.rpartition(".")
+            (values.setdefault(section, {}) if section else values)[last] = value
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(path, document, each) for each in error.errors()]
+        raise SettingsError("\n".join(problems), remedy="config/pdwatch.yaml explains every key") from error
+
+
+def _read(path: Path) -> YamlDocument:
+    try:
+        document = read_document(path.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
+    if document.problems:
+        lines = [f"{path}:{each.line}:{each.column}: {each.message}" for each in document.problems]
+        raise SettingsError("\n".join(lines))
+    if not isinstance(document.root, YamlMapping):
+        raise SettingsError(f"{path}:1:1: the settings must be a mapping of keys to values")
+    return document
+
+
+def _problem(path: Path | None, document: YamlDocument | None, error: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    message = error["msg"]
+    if error["type"] == "extra_forbidden":
+        known = LogSettings.model_fields if error["loc"][0] == "log" else Settings.model_fields
+        message = f"is not a setting{did_you_mean(str(error['loc'][-1]), known)}"
+    position = _position(document, error["loc"])
+    return f"{path}:{position}: {where}: {message}" if position else f"{where}: {message}"
+
+
+def _position(document: YamlDocument | None, location: Sequence[int | str]) -> str | None:
+    """Return ``line:column`` of the key, None when the value came from a flag."""
+    node = document.root if document is not None else None
+    position = None
+    for part in location:
+        if not isinstance(node, YamlMapping) or str(part) not in node.entries:
+            break
+        entry = node.entries[str(part)]
+        position = f"{entry.key_position.line}:{entry.key_position.column}"
+        node = entry.value
+    return position

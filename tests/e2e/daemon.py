@@ -1,0 +1,108 @@
+"""A real ``pdwatch run`` whose log lines are read as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+WAIT_S = 120
+"""How long a line may take to come before the test fails; a bound, not an expectation."""
+
+Line = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Daemon:
+    """The process, and every line that it has written."""
+
+    process: asyncio.subprocess.Process
+    lines: list[Line] = field(default_factory=list)
+    raw: list[str] = field(default_factory=list)
+    _written: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _ended: bool = False
+
+    @property
+    def mark(self) -> int:
+        """Return a position in the log, for ``since``."""
+        return len(self.lines)
+
+    async def until(self, event: str, *, since: int = 0, **fields: object) -> Line:
+        """Return the first line of that event, with those fields, at or after position ``since``."""
+
+        def found() -> Line | None:
+            wanted = {"event": event, **fields}
+            return next((line for line in self.lines[since:] if wanted.items() <= line.items()), None)
+
+        async with asyncio.timeout(WAIT_S), self._written:
+            await self._written.wait_for(lambda: found() is not None or self._ended)
+        line = found()
+        assert line is not None, f"no {event} {fields} in the log:\n{''.join(self.raw[-40:])}"
+        return line
+
+    def events(self, *, since: int = 0, workflow: str | None = None) -> list[str]:
+        """Return the names of the events from position ``since`` on."""
+        return [
+            line["event"]
+            for line in self.lines[since:]
+            if workflow is None or line.get("workflow") == workflow
+        ]
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and return the exit status."""
+        self.process.send_signal(number)
+        async with asyncio.timeout(WAIT_S):
+            return await self.process.wait()
+
+    async def read(self) -> None:
+        """Take in lines until the process closes its log."""
+        assert self.process.stdout is not None
+        async for raw in self.process.stdout:
+            text = raw.decode()
+            self.raw.append(text)
+            async with self._written:
+                if text.startswith("{"):
+                    self.lines.append(json.loads(text))
+                self._written.notify_all()
+        async with self._written:
+            self._ended = True
+            self._written.notify_all()
+
+
+@asynccontextmanager
+async def running_daemon(
+    *arguments: str | Path, environment: Mapping[str, str], log_level: str = "info"
+) -> AsyncIterator[Daemon]:
+    """Run ``pdwatch run`` with the arguments; kill it at the end if it still runs."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "pdwatch",
+        "run",
+        *arguments,
+        "--log-format=json",
+        f"--log-level={log_level}",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=2**20,
+        env={**os.environ, **environment},
+    )
+    daemon = Daemon(process)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(daemon.read(), name="read the daemon's log")
+        try:
+            yield daemon
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
