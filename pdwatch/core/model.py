@@ -109,7 +109,8 @@ class SourceSnapshot:
 
     ``files`` are sorted by path; ``digest`` is ``sha256:<64 hex>`` over everything that pdwatch puts into the
     image (see :func:`pdwatch.core.sources.source_digest`). ``spec`` is None exactly when ``problems`` is not
-    empty. ``name`` is the workflow's name, or the directory's while workflow.yaml can't be read.
+    empty. ``name`` is the workflow's name, or the directory's while workflow.yaml can't be read. ``links`` are
+    the paths outside the allow-list that symbolic links inside it lead to: a change there is one here.
     """
 
     name: str
@@ -118,6 +119,7 @@ class SourceSnapshot:
     digest: str
     spec: WorkflowSpec | None
     problems: tuple[Problem, ...] = ()
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +202,9 @@ class ObservedDeployment:
     managed: bool
     """Whether pdwatch made it: it carries ``app.kubernetes.io/managed-by: pdwatch``."""
     created_at: datetime | None
+    rolled_out: bool = False
+    """Whether this revision was available in full once (condition Progressing: NewReplicaSetAvailable)."""
+    paused: bool = False
     deadline_exceeded: bool = False
     failure: str = ""
     """The message of condition ReplicaFailure (quota, admission), or empty."""
