@@ -1,12 +1,12 @@
-# Two targets matter: `make test` sets everything up and runs every check and test; `make testbed` brings up a
-# private Docker, registry and Kubernetes with gVisor to use by hand.
+# Two targets matter: `make demo` sets everything up and runs the main job; `make test` sets everything up and runs
+# every check and test. Both use the testbed: a private Docker, registry and Kubernetes with gVisor.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help test check pytest engine-check testbed testbed-down clean
+.PHONY: help demo test check pytest engine-check testbed testbed-down clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -16,6 +16,9 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	@touch $@
+
+demo: $(STAMP) testbed ## set up what is missing, then watch examples/ on the testbed
+	$(BIN)/python -m tests.testbed exec -- $(BIN)/pdwatch run examples
 
 test: check engine-check pytest ## set up what is missing, then run every check and test
 

@@ -71,7 +71,7 @@ async def serve(settings: Settings, log: EventLog) -> None:
             clock=clock,
         )
         watcher = FileWatcher(beat_s=settings.resync_s)
-        discovery = WorkflowDiscovery(reader, watcher, queue=queue, log=log)
+        discovery = WorkflowDiscovery(reader, watcher, tracked=tracked, queue=queue, log=log)
         shown = ", ".join(map(str, roots))
         log.emit(Event.DAEMON_STARTED, version=__version__, roots=shown, pid=os.getpid())
         started = clock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdwatch.core.sources import affected
@@ -9,9 +10,9 @@ from pdwatch.logs import Event, EventLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from pdwatch.ports import SourceReader, SourceWatcher
+    from pdwatch.tracked import TrackedWorkflows
     from pdwatch.workqueue import WorkQueue
 
 
@@ -19,13 +20,19 @@ class WorkflowDiscovery:
     """Keeps the work queue fed with workflow directories as they come, change and go."""
 
     def __init__(
-        self, reader: SourceReader, watcher: SourceWatcher, *, queue: WorkQueue[Path], log: EventLog
+        self,
+        reader: SourceReader,
+        watcher: SourceWatcher,
+        *,
+        tracked: TrackedWorkflows,
+        queue: WorkQueue[Path],
+        log: EventLog,
     ) -> None:
         self._reader = reader
         self._watcher = watcher
+        self._tracked = tracked
         self._queue = queue
         self._log = log
-        self._known: frozenset[Path] = frozenset()
 
     async def look(self, roots: Sequence[Path], *, cause: str) -> None:
         """Find the workflows under ``roots``; queue the new ones, and those that are gone.
@@ -34,23 +41,21 @@ class WorkflowDiscovery:
             NotFoundError: A root does not exist.
         """
         found = await self._reader.discover(roots)
-        for root in sorted(found - self._known):
+        known = {workflow.root for workflow in self._tracked}
+        for root in sorted(found - known):
             self._log.emit(Event.WORKFLOW_FOUND, workflow=root.name, directory=str(root))
+            self._tracked.track(root)
             self._queue.add(root, cause=cause, saved=cause == "save")
-        for root in sorted(self._known - found):
+        for root in sorted(known - found):
             self._queue.add(root, cause="removed")
-        self._known = found
 
     async def follow(self, roots: Sequence[Path]) -> None:
-        """Queue what is saved under ``roots``, and everything at each beat of the watcher, until cancelled."""
+        """Queue what is saved, and everything at each of the watcher's beats, until cancelled."""
         async for changed in self._watcher.changes(roots):
-            if not changed:
-                await self.look(roots, cause="resync")
-                for root in self._known:
-                    self._queue.add(root, cause="resync")
-                continue
-            touched = affected(changed, self._known)
+            known = {workflow.root: workflow.snapshot for workflow in self._tracked}
+            touched = affected(changed, known, is_file=Path.is_file)
+            beat = not changed
             for root in touched.workflows:
-                self._queue.add(root, cause="save", saved=True)
-            if touched.rediscover:
-                await self.look(roots, cause="save")
+                self._queue.add(root, cause="resync" if beat else "save", saved=not beat)
+            if touched.discover:
+                await self.look(roots, cause="resync" if beat else "save")

@@ -1,8 +1,8 @@
 """The straight line for one workflow: look at the world, decide, act, and look again if anything moved.
 
 Level-triggered: whatever woke the worker, it reads the files as they are, compares them with the Deployment
-as it was last seen, and lets :func:`pdwatch.core.plan.plan` decide. A save that arrives meanwhile is scanned at
-once; if its bytes differ, the work under way is cancelled and the newer snapshot takes its place.
+as it was last seen, and lets :func:`pdwatch.core.plan.plan` decide. A save that arrives meanwhile is scanned
+at once; if its bytes differ, the work under way is cancelled and the newer snapshot takes its place.
 """
 
 from __future__ import annotations

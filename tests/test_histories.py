@@ -1,0 +1,137 @@
+"""Promises 1 to 6 of the design, held against random histories on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import looptime
+from hypothesis import settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from tests.world import FakeWorld, LoopUnderTest, digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOTS = [Path("/workflows") / name for name in ("alpha", "beta", "gamma")]
+AT_REST_S = 300
+"""Long enough for every backoff, build and apply of three workflows to have ended."""
+
+roots = st.sampled_from(ROOTS)
+texts = st.sampled_from(["one", "two", "three", "!broken", "!broken otherwise"])
+pauses = st.sampled_from([0.0, 0.005, 0.05, 0.5, 0.9, 1.05, 1.15, 2.0, 40.0])
+
+
+class Histories(RuleBasedStateMachine):
+    """Saves, faults, meddling and restarts in any order; what must hold always, and what must hold at rest."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.loop = looptime.new_event_loop(asyncio.new_event_loop())
+        self.world = FakeWorld()
+        self.valid: dict[Path, str] = {}
+        self.daemon: LoopUnderTest = self.on_loop(lambda: LoopUnderTest(self.world))
+
+    def on_loop(self, call: Callable[[], Any], *, then_s: float = 0.0) -> Any:
+        async def go() -> Any:
+            result = call()
+            await asyncio.sleep(then_s)
+            return result
+
+        return self.loop.run_until_complete(go())
+
+    @rule(root=roots, text=texts, pause=pauses)
+    def save(self, root: Path, text: str, pause: float) -> None:
+        def act() -> None:
+            self.world.disk.save(root, text)
+            self.daemon.saved(root)
+
+        if not text.startswith("!"):
+            self.valid[root] = text
+        self.on_loop(act, then_s=pause)
+
+    @rule(root=roots, pause=pauses)
+    def touch(self, root: Path, pause: float) -> None:
+        if root in self.world.disk.texts:
+            self.on_loop(lambda: self.daemon.saved(root), then_s=pause)
+
+    @rule(down=st.booleans(), pause=pauses)
+    def docker_fails_or_heals(self, *, down: bool, pause: float) -> None:
+        self.world.docker.down = down
+        self.on_loop(lambda: None, then_s=pause)
+
+    @rule(down=st.booleans(), pause=pauses)
+    def api_server_fails_or_heals(self, *, down: bool, pause: float) -> None:
+        self.world.cluster.down = down
+        self.on_loop(lambda: None, then_s=pause)
+
+    @rule(there=st.booleans(), pause=pauses)
+    def gvisor_comes_or_goes(self, *, there: bool, pause: float) -> None:
+        self.world.cluster.gvisor = there
+        self.on_loop(lambda: None, then_s=pause)
+
+    @rule(root=roots, pause=pauses)
+    def somebody_deletes_the_deployment(self, root: Path, pause: float) -> None:
+        self.on_loop(lambda: self.world.cluster.delete(root.name), then_s=pause)
+
+    @rule(root=roots, replicas=st.integers(0, 3), pause=pauses)
+    def somebody_scales_the_deployment(self, root: Path, replicas: int, pause: float) -> None:
+        self.on_loop(lambda: self.world.cluster.scale(root.name, replicas), then_s=pause)
+
+    @rule(pause=pauses)
+    def the_daemon_is_killed_and_started_again(self, pause: float) -> None:
+        self.loop.run_until_complete(self.daemon.kill())
+        self.daemon = self.on_loop(lambda: LoopUnderTest(self.world), then_s=pause)
+
+    @invariant()
+    def one_pipeline_a_workflow_at_a_time(self) -> None:
+        if hasattr(self, "world"):
+            assert all(most <= 1 for most in self.world.docker.most_at_once.values())
+
+    @invariant()
+    def an_older_save_is_never_applied_after_a_newer_one(self) -> None:
+        """The applied digests of a workflow are a walk forward through its saves."""
+        if not hasattr(self, "world"):
+            return
+        for root in ROOTS:
+            saves = iter([digest for name, digest in self.world.disk.history if name == root.name])
+            current = None
+            for name, digest in self.world.cluster.applied:
+                if name == root.name and digest != current:
+                    current = digest
+                    assert digest in saves, f"{root.name} was applied out of order"
+
+    @rule()
+    def at_rest_the_last_valid_save_runs_and_nothing_more_is_done(self) -> None:
+        self.world.docker.down = self.world.cluster.down = False
+        self.world.cluster.gvisor = True
+        self.on_loop(lambda: None, then_s=AT_REST_S)
+        for root, text in self.world.disk.texts.items():
+            deployed = self.world.cluster.deployments.get(root.name)
+            if not text.startswith("!"):
+                assert self.world.cluster.digest(root.name) == digest_of(text)
+                assert deployed is not None
+                assert deployed["spec"]["replicas"] == 1
+
+        before = (self.world.docker.builds, len(self.world.cluster.applied))
+        for root in self.world.disk.texts:
+            self.on_loop(lambda root=root: self.daemon.saved(root))
+        self.on_loop(lambda: None, then_s=AT_REST_S)
+        assert (self.world.docker.builds, len(self.world.cluster.applied)) == before
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        self.at_rest_the_last_valid_save_runs_and_nothing_more_is_done()
+        builds, applied = self.world.docker.builds, len(self.world.cluster.applied)
+        self.the_daemon_is_killed_and_started_again(AT_REST_S)
+        assert (self.world.docker.builds, len(self.world.cluster.applied)) == (builds, applied)
+        assert not [line for line in self.world.log.lines if line.get("exc_info")]
+        self.loop.run_until_complete(self.daemon.kill())
+        self.loop.close()
+
+
+Histories.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestHistories = Histories.TestCase

@@ -1,0 +1,302 @@
+"""A world in memory for the reconciler: files, Docker and a cluster that fail, lag and take time on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import hashlib
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pdwatch.core.model import (
+    BuiltImage,
+    Node,
+    Problem,
+    SourceSnapshot,
+    Trigger,
+    ViewChange,
+    WorkflowSpec,
+)
+from pdwatch.core.names import DIGEST_ANNOTATION
+from pdwatch.core.observed import observed_deployment
+from pdwatch.core.rollout import rollout_status
+from pdwatch.errors import (
+    ClusterUnavailableError,
+    DockerUnavailableError,
+    GvisorMissingError,
+    NotFoundError,
+)
+from pdwatch.logs import EventLog
+from pdwatch.reconciler import Policy, Reconciler, World
+from pdwatch.rollouts import RolloutReporter
+from pdwatch.tracked import TrackedWorkflows
+from pdwatch.workqueue import WorkQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pdwatch.core.model import BuildRequest, ImageRef, Manifest, ObservedDeployment
+    from pdwatch.logs import Event
+
+NAMESPACE = "dev"
+SCAN_S, BUILD_S, APPLY_S, WATCH_LAG_S = 0.01, 1.0, 0.2, 0.1
+
+
+@dataclass(slots=True)
+class Disk:
+    """The files: one text a workflow; a text that begins with ``!`` is an invalid workflow."""
+
+    texts: dict[Path, str] = field(default_factory=dict)
+    history: list[tuple[str, str]] = field(default_factory=list)
+    """Every (workflow, digest) in the order of the saves."""
+
+    def save(self, root: Path, text: str) -> None:
+        self.texts[root] = text
+        self.history.append((root.name, digest_of(text)))
+
+    async def scan(self, root: Path) -> SourceSnapshot:
+        await asyncio.sleep(SCAN_S)
+        if root not in self.texts:
+            raise NotFoundError(f"{root} is gone")
+        text = self.texts[root]
+        invalid = text.startswith("!")
+        return SourceSnapshot(
+            name=root.name,
+            root=root,
+            files=(),
+            digest=digest_of(text),
+            spec=None if invalid else spec_of(root.name),
+            problems=(Problem(path="workflow.yaml", line=1, column=1, message=text),) if invalid else (),
+        )
+
+    async def discover(self, roots: Sequence[Path]) -> frozenset[Path]:
+        return frozenset(self.texts)
+
+    async def secrets(self, root: Path) -> Mapping[str, bytes]:
+        return {}
+
+
+def digest_of(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def spec_of(name: str) -> WorkflowSpec:
+    return WorkflowSpec(
+        name=name,
+        version="1.0",
+        triggers=(Trigger(type="manual"),),
+        nodes=(Node(id="a", path="./nodes/a.ts"),),
+    )
+
+
+@dataclass(slots=True)
+class Docker:
+    """A builder and publisher that takes a second and keeps its images."""
+
+    down: bool = False
+    images: set[str] = field(default_factory=set)
+    builds: int = 0
+    under_way: Counter[str] = field(default_factory=Counter)
+    most_at_once: Counter[str] = field(default_factory=Counter)
+
+    async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:
+        return self._built(ref, cached=True) if str(ref) in self.images else None
+
+    async def build(self, request: BuildRequest) -> BuiltImage:
+        name = request.snapshot.name
+        self.under_way[name] += 1
+        self.most_at_once[name] = max(self.most_at_once[name], self.under_way[name])
+        try:
+            await asyncio.sleep(BUILD_S)
+            if self.down:
+                raise DockerUnavailableError("Docker is down")
+            self.builds += 1
+            self.images.add(str(request.tags[0]))
+            return self._built(request.tags[0], cached=False)
+        finally:
+            self.under_way[name] -= 1
+
+    async def publish(self, image: BuiltImage) -> ImageRef:
+        return image.tags[0]
+
+    @staticmethod
+    def _built(ref: ImageRef, *, cached: bool) -> BuiltImage:
+        return BuiltImage(id=digest_of(str(ref)), tags=(ref,), cached=cached)
+
+
+@dataclass(slots=True)
+class FakeCluster:
+    """An API server with Deployments whose rollouts complete at once, and a view of it that lags."""
+
+    down: bool = False
+    gvisor: bool = True
+    deployments: dict[str, Manifest] = field(default_factory=dict)
+    applied: list[tuple[str, str]] = field(default_factory=list)
+    """Every (workflow, digest) in the order in which the API server took them."""
+    seen: dict[str, ObservedDeployment] = field(default_factory=dict)
+    changes: asyncio.Queue[ViewChange] = field(default_factory=asyncio.Queue)
+
+    async def require_gvisor(self) -> None:
+        if not self.gvisor:
+            raise GvisorMissingError("no RuntimeClass gvisor", remedy="install gVisor")
+
+    async def apply(self, manifest: Manifest, *, force: bool = False) -> Manifest:
+        """Answer after a while; like a request that was sent, it lands even if the caller is cancelled."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Manifest] = loop.create_future()
+        loop.call_later(APPLY_S, self._land, copy.deepcopy(manifest), answer)
+        return await answer
+
+    def _land(self, manifest: Manifest, answer: asyncio.Future[Manifest]) -> None:
+        if self.down:
+            if not answer.cancelled():
+                answer.set_exception(ClusterUnavailableError("the API server is down"))
+            return
+        if manifest["kind"] == "Deployment":
+            metadata = manifest["metadata"]
+            self.applied.append((metadata["name"], metadata["annotations"][DIGEST_ANNOTATION]))
+            manifest = self.store(manifest)
+        if not answer.cancelled():
+            answer.set_result(manifest)
+
+    def store(self, manifest: Manifest) -> Manifest:
+        """Store as the API server and the Deployment controller would, and show it to the view later."""
+        name = manifest["metadata"]["name"]
+        before = self.deployments.get(name)
+        stored = copy.deepcopy(manifest)
+        same = before is not None and before["spec"] == manifest["spec"]
+        generation = (before["metadata"]["generation"] if before else 0) + (0 if same else 1)
+        uid = before["metadata"]["uid"] if before else f"{name}-{len(self.applied)}"
+        stored["metadata"] |= {"generation": generation, "uid": uid}
+        replicas = stored["spec"]["replicas"]
+        counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+        stored["status"] = {"observedGeneration": generation, **dict.fromkeys(counts, replicas)}
+        self.deployments[name] = stored
+        self._show(name, stored)
+        return stored
+
+    def delete(self, name: str) -> None:
+        if self.deployments.pop(name, None):
+            self._show(name, None)
+
+    def scale(self, name: str, replicas: int) -> None:
+        """Change a field that pdwatch owns, as ``kubectl scale`` does."""
+        if name in self.deployments:
+            changed = copy.deepcopy(self.deployments[name])
+            changed["spec"]["replicas"] = replicas
+            self.store(changed)
+
+    def digest(self, name: str) -> str | None:
+        manifest = self.deployments.get(name)
+        return None if manifest is None else manifest["metadata"]["annotations"][DIGEST_ANNOTATION]
+
+    # The view.
+
+    async def synced(self, namespace: str) -> None:
+        await asyncio.sleep(0)
+
+    def deployment(self, namespace: str, name: str) -> ObservedDeployment | None:
+        return self.seen.get(name)
+
+    def observe(self, manifest: Manifest) -> None:
+        observed = observed_deployment(manifest)
+        known = self.seen.get(observed.name)
+        if known is None or known.uid != observed.uid or known.generation <= observed.generation:
+            self.seen[observed.name] = observed
+
+    def _show(self, name: str, manifest: Manifest | None) -> None:
+        asyncio.get_running_loop().call_later(WATCH_LAG_S, self._notice, name, copy.deepcopy(manifest))
+
+    def _notice(self, name: str, manifest: Manifest | None) -> None:
+        if manifest is None:
+            self.seen.pop(name, None)
+            self.changes.put_nowait(ViewChange(namespace=NAMESPACE, name=name, deployment=None, status=None))
+            return
+        self.observe(manifest)
+        observed = self.seen[name]
+        status = rollout_status(observed, ())
+        self.changes.put_nowait(
+            ViewChange(namespace=NAMESPACE, name=name, deployment=observed, status=status)
+        )
+
+
+class RecordingLog(EventLog):
+    """Keeps the lines instead of writing them; the catalogue is still checked."""
+
+    def __init__(self, lines: list[dict[str, Any]] | None = None, bound: Mapping[str, object] | None = None) -> None:
+        super().__init__(logger=self)
+        self.lines = [] if lines is None else lines
+        self._bound = dict(bound or {})
+
+    def bind(self, **fields: object) -> RecordingLog:
+        return RecordingLog(self.lines, {**self._bound, **fields})
+
+    def log(self, level: int, event: Event, **fields: object) -> None:
+        self.lines.append({"event": str(event), **self._bound, **fields})
+
+    def named(self, event: Event) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["event"] == event]
+
+
+class NoPodLogs:
+    async def last_lines(self, namespace: str, pod: str) -> Sequence[str]:
+        return ()
+
+
+@dataclass(slots=True)
+class FakeWorld:
+    """Everything that outlives a daemon."""
+
+    disk: Disk = field(default_factory=Disk)
+    docker: Docker = field(default_factory=Docker)
+    cluster: FakeCluster = field(default_factory=FakeCluster)
+    log: RecordingLog = field(default_factory=RecordingLog)
+
+
+class LoopUnderTest:
+    """The daemon's tasks on a :class:`FakeWorld`, without files and sockets."""
+
+    def __init__(self, world: FakeWorld, *, seed: int = 0) -> None:
+        clock = asyncio.get_running_loop().time
+        tracked = TrackedWorkflows()
+        reconciler = Reconciler(
+            World(
+                reader=world.disk,
+                builder=world.docker,
+                publisher=world.docker,
+                cluster=world.cluster,
+                view=world.cluster,
+            ),
+            Policy(namespace=NAMESPACE),
+            tracked=tracked,
+            log=world.log,
+            clock=clock,
+            jitter=random.Random(seed).random,
+        )
+        self.queue = WorkQueue(reconciler.reconcile)
+        reporter = RolloutReporter(
+            tracked,
+            requeue=lambda workflow, cause: self.queue.add(workflow.root, cause=cause),
+            pod_logs=NoPodLogs(),
+            log=world.log,
+            clock=clock,
+        )
+        self._tasks = [
+            asyncio.create_task(self.queue.run(), name="work"),
+            asyncio.create_task(reporter.run(world.cluster.changes), name="report"),
+        ]
+        for root in world.disk.texts:
+            self.queue.add(root, cause="start")
+
+    def saved(self, root: Path) -> None:
+        self.queue.add(root, cause="save", saved=True)
+
+    async def kill(self) -> None:
+        """End at once, as a process does that gets SIGKILL: nothing under way is finished."""
+        for task in self._tasks:
+            task.cancel()
+        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
+            assert isinstance(ended, asyncio.CancelledError), ended
