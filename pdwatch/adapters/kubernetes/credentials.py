@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pdwatch.adapters.kubernetes.library import library
 from pdwatch.errors import SettingsError, UnauthorizedError
 
 if TYPE_CHECKING:
@@ -82,18 +83,15 @@ def _kubeconfig_paths(kubeconfig: str | os.PathLike[str] | None) -> list[Path]:
 
 
 def _from_service_account() -> Credentials:
-    from kubernetes_asyncio.client.configuration import Configuration  # noqa: PLC0415  # 0.4 s, 40 MB
-    from kubernetes_asyncio.config import ConfigException, load_incluster_config  # noqa: PLC0415
-
-    configuration = Configuration()
+    configuration = library().Configuration()
     try:
-        load_incluster_config(
+        library().load_incluster_config(
             client_configuration=configuration,
             token_filename=SERVICE_ACCOUNT / "token",
             cert_filename=SERVICE_ACCOUNT / "ca.crt",
         )
         namespace = (SERVICE_ACCOUNT / "namespace").read_text().strip()
-    except (ConfigException, OSError) as error:
+    except Exception as error:  # ConfigException, OSError, ValueError: all of them leave no way in
         raise SettingsError(
             f"The pod's service account in {SERVICE_ACCOUNT} is not usable: {error}"
         ) from error
@@ -106,18 +104,15 @@ def _from_service_account() -> Credentials:
 
 
 async def _from_kubeconfig(paths: Sequence[Path], context: str | None) -> Credentials:
-    from kubernetes_asyncio.client.configuration import Configuration  # noqa: PLC0415  # 0.4 s, 40 MB
-    from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger  # noqa: PLC0415
-
     # The library logs what it raises; without a handler of its own that would end up on stderr.
     logging.getLogger("kubernetes_asyncio").addHandler(logging.NullHandler())
     shown = os.pathsep.join(map(str, paths))
-    configuration = Configuration()
+    configuration = library().Configuration()
     user: dict[str, Any] = {}
     try:
-        merger = KubeConfigMerger(shown)
+        merger = library().KubeConfigMerger(shown)
         user = _chosen_user(merger.config.value, context, shown)
-        loader = KubeConfigLoader(
+        loader = library().KubeConfigLoader(
             config_dict=merger.config,
             config_base_path=None,
             active_context=context,
@@ -172,13 +167,18 @@ def _chosen_user(config: dict[str, Any], context: str | None, shown: str) -> dic
 
 def _unusable(error: Exception, user: dict[str, Any], shown: str) -> SettingsError | UnauthorizedError:
     # The library names a place in the file by its whole entry, token included: stop at the first brace.
-    said = " ".join(str(error).partition("{")[0].split()) or type(error).__name__
+    said = " ".join(str(error).partition("{")[0].split())
     plugin = (user.get("exec") or {}).get("command") or (user.get("auth-provider") or {}).get("name")
-    if plugin and isinstance(error, TimeoutError):
-        said = f"no answer within {PLUGIN_TIMEOUT_S:.0f} s"
-    elif plugin and isinstance(error, FileNotFoundError) and error.filename == plugin:
-        said = "it is not installed, or not on PATH"
-    elif not (plugin and said.startswith(("exec:", "oidc:"))):
+    match error:
+        case TimeoutError():
+            said = f"it has not answered within {PLUGIN_TIMEOUT_S:.0f} s"
+        case FileNotFoundError() if error.filename == plugin:
+            said = "it is not installed, or not on PATH"
+        case TypeError() | AttributeError() | KeyError():
+            plugin, said = None, "it is empty, or not laid out as one"
+        case _ if not said.startswith(("exec:", "oidc:")):
+            plugin = None
+    if plugin is None:
         return SettingsError(
             f"{shown} is not a usable kubeconfig: {said}", remedy="Have your cluster's tool write it anew."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,7 +52,7 @@ def unreachable(error: Exception, server: str, limits: aiohttp.ClientTimeout) ->
         said = f"does not speak TLS as it should: {error}"
         remedy = "Check that the kubeconfig's server is the API server's own address."
     elif isinstance(error, aiohttp.ClientConnectorError):
-        said = f"can't be reached: {error.os_error.strerror or error.os_error}"
+        said = f"can't be reached: {_reason(error.os_error)}"
     elif isinstance(error, TimeoutError):
         connecting = isinstance(error, aiohttp.ConnectionTimeoutError)
         limit = limits.total or (limits.connect if connecting else limits.sock_read)
@@ -59,6 +60,11 @@ def unreachable(error: Exception, server: str, limits: aiohttp.ClientTimeout) ->
     else:
         said = f"broke the connection off: {error or type(error).__name__}"
     return ClusterUnavailableError(f"The API server {server} {said}.", remedy=remedy)
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's words for it, which asyncio replaces by its own where it fails to connect."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 
 def _tls(configuration: Any) -> ssl.SSLContext:

@@ -1,0 +1,68 @@
+"""Writes to the API server; implements :class:`pdwatch.ports.Cluster`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pdwatch.core.names import FIELD_MANAGER, RUNTIME_CLASS
+from pdwatch.errors import GvisorMissingError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pdwatch.adapters.kubernetes.connection import Api
+    from pdwatch.core.model import Manifest
+
+APPLY_PATCH = "application/apply-patch+yaml"
+"""Server-side apply; the body may be JSON, which is YAML too."""
+_COLLECTIONS: Mapping[str, str] = {
+    "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
+    "Service": "/api/v1/namespaces/{namespace}/services",
+    "Secret": "/api/v1/namespaces/{namespace}/secrets",
+}
+
+
+class KubernetesCluster:
+    """Applies manifests over one connection."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def apply(self, manifest: Manifest, *, force: bool = False) -> Manifest:
+        """Server-side apply with field manager ``pdwatch``; returns the object as stored.
+
+        Args:
+            manifest: A Deployment, a Service or a Secret.
+            force: Take fields over that another manager owns.
+
+        Raises:
+            ApplyConflictError: Another manager owns a field, and ``force`` is off.
+            ApplyRejectedError: The API server finds the manifest invalid.
+            NamespaceMissingError: Its namespace does not exist.
+            ClusterError: Or another of its subclasses, by cause.
+        """
+        metadata = manifest["metadata"]
+        collection = _COLLECTIONS[manifest["kind"]].format(namespace=metadata["namespace"])
+        return await self._api.request(
+            "PATCH",
+            f"{collection}/{metadata['name']}",
+            query={"fieldManager": FIELD_MANAGER, "force": str(force).lower()},
+            body=manifest,
+            content_type=APPLY_PATCH,
+        )
+
+    async def require_gvisor(self) -> None:
+        """Return when RuntimeClass ``gvisor`` exists.
+
+        Raises:
+            GvisorMissingError: It does not.
+            ClusterError: Or another of its subclasses, by cause.
+        """
+        try:
+            await self._api.request("GET", f"/apis/node.k8s.io/v1/runtimeclasses/{RUNTIME_CLASS}")
+        except NotFoundError as error:
+            raise GvisorMissingError(
+                f"The cluster has no RuntimeClass {RUNTIME_CLASS}, and workflows run under gVisor only.",
+                remedy="Install gVisor on the nodes (https://gvisor.dev/docs/user_guide/install/) and create "
+                f"RuntimeClass {RUNTIME_CLASS} with the handler that it has there, runsc as a rule.",
+            ) from error
