@@ -51,14 +51,13 @@ def deployment(spec: WorkflowSpec, *, digest: str, image: ImageRef, namespace: s
         image: What the container runs: an immutable reference.
         namespace: Where it goes.
     """
-    labels = _labels(spec)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {
             "name": spec.name,
             "namespace": namespace,
-            "labels": labels,
+            "labels": _labels(spec),
             "annotations": {DIGEST_ANNOTATION: digest, IMAGE_ANNOTATION: str(image)},
         },
         "spec": {
@@ -68,7 +67,7 @@ def deployment(spec: WorkflowSpec, *, digest: str, image: ImageRef, namespace: s
             "progressDeadlineSeconds": PROGRESS_DEADLINE_S,
             "revisionHistoryLimit": KEPT_REVISIONS,
             "template": {
-                "metadata": {"labels": labels, "annotations": {DIGEST_ANNOTATION: digest}},
+                "metadata": {"labels": _labels(spec), "annotations": {DIGEST_ANNOTATION: digest}},
                 "spec": _pod(spec, str(image)),
             },
         },
