@@ -1,0 +1,108 @@
+/** One node's attempts: its time limit, its retries, and what is told when one fails. */
+
+import type { Clock } from "./clock.ts";
+import { messageOf } from "./errors.ts";
+import { encodeOutput } from "./json.ts";
+import type { Context, Logger, NodeFunction } from "./mod.ts";
+
+export interface Limits {
+  /** Of each attempt, in milliseconds. */
+  readonly timeoutMs: number;
+  readonly retries: number;
+}
+
+export interface NodeTiming {
+  readonly startedAt: string;
+  readonly completedAt: string;
+  readonly durationMs: number;
+  /** The duration of each attempt, without the pauses between them. */
+  readonly attemptsMs: readonly number[];
+}
+
+/** Either the node's result as JSON text (never empty), or why there is none. */
+export type Outcome =
+  & { readonly timing: NodeTiming }
+  & (
+    | { readonly output: string; readonly error?: undefined }
+    | { readonly output?: undefined; readonly error: string }
+  );
+
+export interface NodeEnvironment {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Makes the `ctx` of an attempt. */
+  context(signal: AbortSignal): Context;
+  /** Masks secret values in an error's text. */
+  redact(text: string): string;
+}
+
+/** The pause before the first retry, in milliseconds; it doubles each time. */
+const FIRST_PAUSE_MS = 100;
+
+/**
+ * Runs a node until an attempt succeeds or no retry is left; never rejects. `input` is JSON text: each
+ * attempt parses its own copy, so that nothing one attempt changes is seen by another.
+ */
+export async function runNode(
+  run: NodeFunction,
+  input: string,
+  limits: Limits,
+  environment: NodeEnvironment,
+): Promise<Outcome> {
+  const { clock, log } = environment;
+  const startedAt = clock.now().toISOString();
+  const began = clock.elapsed();
+  const attemptsMs: number[] = [];
+  const timing = (): NodeTiming => ({
+    startedAt,
+    completedAt: clock.now().toISOString(),
+    durationMs: since(began, clock),
+    attemptsMs,
+  });
+  for (let attempt = 1;; attempt++) {
+    const attemptBegan = clock.elapsed();
+    const result = await runOnce(run, input, limits.timeoutMs, environment)
+      .then((output) => ({ output }), (thrown: unknown) => ({ thrown }));
+    attemptsMs.push(since(attemptBegan, clock));
+    if ("output" in result) return { output: result.output, timing: timing() };
+    const { thrown } = result;
+    const error = environment.redact(messageOf(thrown));
+    if (attempt > limits.retries) {
+      log.error(`failed: ${error}`, { attempt, thrown });
+      return { error, timing: timing() };
+    }
+    const pauseMs = FIRST_PAUSE_MS * 2 ** (attempt - 1);
+    log.warn(`failed, next attempt in ${pauseMs}ms: ${error}`, { attempt, thrown });
+    await clock.sleep(pauseMs);
+  }
+}
+
+/** Resolves to the result as JSON text. A result or an error that comes after the time limit is lost. */
+async function runOnce(
+  run: NodeFunction,
+  input: string,
+  timeoutMs: number,
+  environment: NodeEnvironment,
+): Promise<string> {
+  const nodeSignal = new AbortController();
+  const timer = new AbortController();
+  const timeIsUp = new DOMException(`timed out after ${timeoutMs}ms`, "TimeoutError");
+  const limit = environment.clock.sleep(timeoutMs, timer.signal).then(() =>
+    Promise.reject(timeIsUp)
+  );
+  const result =
+    (async () => await run(environment.context(nodeSignal.signal), JSON.parse(input)))();
+  try {
+    return encodeOutput(await Promise.race([result, limit]));
+  } catch (error) {
+    if (error === timeIsUp) nodeSignal.abort(timeIsUp);
+    throw error;
+  } finally {
+    timer.abort();
+  }
+}
+
+/** Milliseconds to the microsecond: what the clock can tell. */
+export function since(began: number, clock: Clock): number {
+  return Math.round((clock.elapsed() - began) * 1000) / 1000;
+}
