@@ -97,7 +97,7 @@ class TestFindingTheCluster:
             await connect(
                 context="elsewhere", kubeconfig=kubeconfig(tmp_path / "config", "https://it")
             ).__aenter__()
-        assert caught.value.remedy == "There are: here."
+        assert caught.value.remedy == "there are: here"
 
     async def test_in_a_pod_the_service_account_is_used_and_its_rotated_token_read(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -274,7 +274,7 @@ class TestFaults:
         pytest.param(403, "exceeded quota: pods", [], ForbiddenError, "exceeded quota", id="403 quota"),
         pytest.param(404, 'deployments.apps "hello" not found', [], NotFoundError, '"hello"', id="404"),
         pytest.param(
-            404, 'namespaces "dev" not found', [], NamespaceMissingError, "Namespace dev", id="404 namespace"
+            404, 'namespaces "dev" not found', [], NamespaceMissingError, "namespace dev", id="404 namespace"
         ),
         pytest.param(
             409,

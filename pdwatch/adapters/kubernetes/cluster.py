@@ -22,7 +22,7 @@ _COLLECTIONS: Mapping[str, str] = {
 }
 
 
-class KubernetesCluster:
+class ApiCluster:
     """Applies manifests over one connection."""
 
     def __init__(self, api: Api) -> None:
@@ -62,7 +62,7 @@ class KubernetesCluster:
             await self._api.request("GET", f"/apis/node.k8s.io/v1/runtimeclasses/{RUNTIME_CLASS}")
         except NotFoundError as error:
             raise GvisorMissingError(
-                f"The cluster has no RuntimeClass {RUNTIME_CLASS}, and workflows run under gVisor only.",
-                remedy="Install gVisor on the nodes (https://gvisor.dev/docs/user_guide/install/) and create "
-                f"RuntimeClass {RUNTIME_CLASS} with the handler that it has there, runsc as a rule.",
+                f"the cluster has no RuntimeClass {RUNTIME_CLASS}, and workflows run under gVisor only",
+                remedy="install gVisor on the nodes (https://gvisor.dev/docs/user_guide/install/) and create "
+                f"RuntimeClass {RUNTIME_CLASS} with the handler that it has there, runsc as a rule",
             ) from error

@@ -125,8 +125,8 @@ class Api:
             answer = None
         if not isinstance(answer, dict):
             raise ClusterUnavailableError(
-                f"{self.server} answers {path} with something that is no Kubernetes object.",
-                remedy="Check that the kubeconfig's server is an API server, and any proxy before it.",
+                f"{self.server} answers {path} with something that is no Kubernetes object",
+                remedy="check that the kubeconfig's server is an API server, and any proxy before it",
             )
         return answer
 

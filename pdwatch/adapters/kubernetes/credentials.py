@@ -71,8 +71,8 @@ async def load_credentials(*, context: str | None, kubeconfig: str | os.PathLike
     if kubeconfig is None and context is None and (SERVICE_ACCOUNT / "token").exists():
         return _from_service_account()
     raise SettingsError(
-        f"There is no kubeconfig: looked for {', '.join(map(str, paths))} and for a pod's service account.",
-        remedy="Set KUBECONFIG to the file that your cluster's tool has written.",
+        f"there is no kubeconfig: looked for {', '.join(map(str, paths))} and for a pod's service account",
+        remedy="set KUBECONFIG to the file that the cluster's tool has written",
     )
 
 
@@ -93,7 +93,7 @@ def _from_service_account() -> Credentials:
         namespace = (SERVICE_ACCOUNT / "namespace").read_text().strip()
     except Exception as error:  # ConfigException, OSError, ValueError: all of them leave no way in
         raise SettingsError(
-            f"The pod's service account in {SERVICE_ACCOUNT} is not usable: {error}"
+            f"the pod's service account in {SERVICE_ACCOUNT} is not usable: {error}"
         ) from error
     return Credentials(
         configuration=configuration,
@@ -143,22 +143,22 @@ def _chosen_user(config: dict[str, Any], context: str | None, shown: str) -> dic
     known = ", ".join(sorted(entries["contexts"])) or "none"
     if not name:
         raise SettingsError(
-            f"{shown}: no current context is set.", remedy=f"Choose one with --context; there are: {known}."
+            f"{shown}: no current context is set", remedy=f"choose one with --context; there are: {known}"
         )
     if name not in entries["contexts"]:
-        raise SettingsError(f"{shown}: there is no context {name}.", remedy=f"There are: {known}.")
+        raise SettingsError(f"{shown}: there is no context {name}", remedy=f"there are: {known}")
     chosen = entries["contexts"][name]
     for kind in ("cluster", "user"):
         if chosen.get(kind) not in entries[f"{kind}s"]:
             raise SettingsError(
-                f"{shown}: context {name} names {kind} {chosen.get(kind)}, which is not defined.",
-                remedy=f"Run `kubectl config set-context {name} --{kind}=…`, or have the file written anew.",
+                f"{shown}: context {name} names {kind} {chosen.get(kind)}, which is not defined",
+                remedy=f"define it, or choose another: kubectl config set-context {name} --{kind}=…",
             )
     server = urlsplit(str(entries["clusters"][chosen["cluster"]].get("server")))
     if server.scheme not in ("http", "https") or not server.hostname:
         raise SettingsError(
-            f"{shown}: cluster {chosen['cluster']} has no server of the form https://HOST:PORT.",
-            remedy=f"Run `kubectl config set-cluster {chosen['cluster']} --server=https://…`.",
+            f"{shown}: cluster {chosen['cluster']} has no server of the form https://HOST:PORT",
+            remedy=f"set it: kubectl config set-cluster {chosen['cluster']} --server=https://…",
         )
     user = entries["users"][chosen["user"]]
     assert isinstance(user, dict)
@@ -180,9 +180,9 @@ def _unusable(error: Exception, user: dict[str, Any], shown: str) -> SettingsErr
             plugin = None
     if plugin is None:
         return SettingsError(
-            f"{shown} is not a usable kubeconfig: {said}", remedy="Have your cluster's tool write it anew."
+            f"{shown} is not a usable kubeconfig: {said}", remedy="have the cluster's tool write it anew"
         )
     return UnauthorizedError(
         f"{shown}: the credential plugin {plugin} failed: {said}",
-        remedy="Run it by hand, or log in again with the cluster's own tool.",
+        remedy="run it by hand, or log in again with the cluster's own tool",
     )

@@ -80,7 +80,7 @@ def error_of(refusal: Refusal) -> PdwatchError:
     if refusal.status >= _SERVER_ERRORS or refusal.status == TOO_MANY_REQUESTS:
         return ClusterUnavailableError(
             said,
-            remedy="Try again; if it stays so, look at the API server, its webhooks and any proxy before it.",
+            remedy="try again; if it stays so, look at the API server, its webhooks and any proxy before it",
         )
     return ClusterError(said)
 
@@ -93,8 +93,8 @@ def retry_after(headers: Mapping[str, str], *, at_most_s: float) -> float | None
 
 def _unauthorized(refusal: Refusal) -> PdwatchError:
     return UnauthorizedError(
-        f"{refusal.server} does not accept the kubeconfig's credentials ({refusal.message}).",
-        remedy="Log in again, or choose another context with --context.",
+        f"{refusal.server} does not accept the kubeconfig's credentials: {refusal.message}",
+        remedy="log in again, or choose another context with --context",
     )
 
 
@@ -102,13 +102,13 @@ def _forbidden(refusal: Refusal) -> PdwatchError:
     denied = _DENIED.search(refusal.message)
     if denied:
         remedy = (
-            f"Grant {denied['verb']} on {denied['resource']}; config/rbac.yaml holds all that pdwatch needs, "
-            "and `pdwatch cluster check` lists what is missing."
+            f"grant {denied['verb']} on {denied['resource']}; config/rbac.yaml holds all that pdwatch needs, "
+            "and `pdwatch cluster check` lists what is missing"
         )
     elif "quota" in refusal.message:
-        remedy = "Free some of the quota, or ask for less under deployment.resources in workflow.yaml."
+        remedy = "free some of the quota, or ask for less under deployment.resources in workflow.yaml"
     else:
-        remedy = "A rule of the cluster (admission) refuses it; its words are above."
+        remedy = "an admission rule of the cluster refuses it: satisfy it, or ask who runs the cluster"
     return ForbiddenError(refusal.message, remedy=remedy)
 
 
@@ -118,8 +118,8 @@ def _not_found(refusal: Refusal) -> PdwatchError:
         return NotFoundError(refusal.message)
     name = namespace["name"]
     return NamespaceMissingError(
-        f"Namespace {name} does not exist.",
-        remedy=f"Create it: `pdwatch cluster check -n {name} --fix` or `kubectl create namespace {name}`.",
+        f"namespace {name} does not exist",
+        remedy=f"create it: `pdwatch cluster check -n {name} --fix` or `kubectl create namespace {name}`",
     )
 
 
@@ -133,8 +133,8 @@ def _conflict(refusal: Refusal) -> PdwatchError:
         return ClusterError(refusal.message)
     owned = "; ".join(f"{manager} owns {field}" for manager, field in owners)
     return ApplyConflictError(
-        f"{refusal.subject}: {owned}, which pdwatch wants to set.",
-        remedy="Undo that change where it was made, or take the fields over with --force-conflicts.",
+        f"{refusal.subject}: {owned}, which pdwatch wants to set",
+        remedy="undo that change where it was made, or take the fields over with --force-conflicts",
         fields={
             "managers": ", ".join(sorted({manager for manager, _ in owners})),
             "fields": ", ".join(field for _, field in owners),
@@ -158,9 +158,9 @@ def _rejected(refusal: Refusal) -> PdwatchError:
     )
     remedy = None
     if "field is immutable" in refusal.message:
-        remedy = f"Kubernetes never changes that field: delete {refusal.subject} and deploy again."
+        remedy = f"Kubernetes never changes that field: delete {refusal.subject} and deploy again"
     return ApplyRejectedError(
-        f"The API server rejects {refusal.subject}: {said or refusal.message}", remedy=remedy
+        f"the API server rejects {refusal.subject}: {said or refusal.message}", remedy=remedy
     )
 
 

@@ -44,13 +44,13 @@ def proxy_of(configuration: Any) -> str | None:
 
 def unreachable(error: Exception, server: str, limits: aiohttp.ClientTimeout) -> ClusterUnavailableError:
     """Say how the connection to ``server`` failed, and what to look at."""
-    remedy = "Check that the cluster runs and that this machine reaches it: `kubectl cluster-info`."
+    remedy = "check that the cluster runs and that this machine reaches it: kubectl cluster-info"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         said = f"has a certificate that can't be trusted: {error.certificate_error}"
-        remedy = "Check certificate-authority and server in the kubeconfig."
+        remedy = "check certificate-authority and server in the kubeconfig"
     elif isinstance(error, aiohttp.ClientSSLError):
         said = f"does not speak TLS as it should: {error}"
-        remedy = "Check that the kubeconfig's server is the API server's own address."
+        remedy = "check that the kubeconfig's server is the API server's own address"
     elif isinstance(error, aiohttp.ClientConnectorError):
         said = f"can't be reached: {_reason(error.os_error)}"
     elif isinstance(error, TimeoutError):
@@ -59,7 +59,7 @@ def unreachable(error: Exception, server: str, limits: aiohttp.ClientTimeout) ->
         said = f"has not answered within {limit:g} s"
     else:
         said = f"broke the connection off: {error or type(error).__name__}"
-    return ClusterUnavailableError(f"The API server {server} {said}.", remedy=remedy)
+    return ClusterUnavailableError(f"the API server {server} {said}", remedy=remedy)
 
 
 def _reason(error: OSError) -> str:
@@ -74,8 +74,8 @@ def _tls(configuration: Any) -> ssl.SSLContext:
             context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
     except OSError as error:  # ssl.SSLError is one
         raise SettingsError(
-            f"The certificates for {configuration.host} can't be loaded: {error}",
-            remedy="Have your cluster's tool write the kubeconfig anew.",
+            f"the certificates for {configuration.host} can't be loaded: {error}",
+            remedy="have the cluster's tool write the kubeconfig anew",
         ) from error
     if not configuration.verify_ssl:
         context.check_hostname = False
