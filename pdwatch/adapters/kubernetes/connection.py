@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 REQUEST_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 10.0
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Accept of a list that leaves out everything but the items' metadata, as Secrets' values."""
 _RENEW_BEFORE = timedelta(seconds=10)
 """A token that ends sooner is renewed before it is sent, so that it does not end on the way."""
 
@@ -95,6 +97,7 @@ class Api:
         query: Mapping[str, str] | None = None,
         body: object = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> dict[str, Any]:
         """Send one request; return the JSON object of the answer.
 
@@ -104,6 +107,7 @@ class Api:
             query: Parameters of the query.
             body: Sent as JSON when it is not None.
             content_type: Of the body: a kind of patch has its own.
+            accept: The form of the answer, for example :data:`METADATA_ONLY`.
 
         Raises:
             ClusterUnavailableError: No answer in time, a broken connection, a server error, or 429.
@@ -115,12 +119,14 @@ class Api:
             ApplyRejectedError: The body is invalid.
             ResourceExpiredError: A resourceVersion or continue token is too old.
         """
+        headers = {"Accept": accept} | ({} if body is None else {"Content-Type": content_type})
+        content = None if body is None else json.dumps(body).encode()
         async with self._exchange(
-            method, path, query=query, body=body, content_type=content_type, limits=self._request_limits
+            method, path, query=query, content=content, headers=headers, limits=self._request_limits
         ) as response:
-            content = await response.read()
+            received = await response.read()
         try:
-            answer = json.loads(content)
+            answer = json.loads(received)
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
@@ -196,18 +202,15 @@ class Api:
         *,
         query: Mapping[str, str] | None,
         limits: aiohttp.ClientTimeout,
-        body: object = None,
-        content_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
     ) -> aiohttp.ClientResponse:
-        headers = dict(credentials.authorization)
-        if body is not None:
-            headers["Content-Type"] = content_type or "application/json"
         return await self._pool.request(
             method,
             credentials.server + path,
             params=query,
-            data=None if body is None else json.dumps(body).encode(),
-            headers=headers,
+            data=content,
+            headers={**(headers or {}), **credentials.authorization},
             timeout=limits,
             allow_redirects=False,
             proxy=proxy_of(credentials.configuration),

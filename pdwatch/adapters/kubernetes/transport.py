@@ -29,7 +29,7 @@ def open_pool(configuration: Any) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=_tls(configuration)),
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"Accept": "application/json", "User-Agent": f"pdwatch/{__version__}"},
+        headers={"User-Agent": f"pdwatch/{__version__}"},
         read_bufsize=_READ_BUFFER,
     )
 
