@@ -119,3 +119,16 @@ class ClusterView(Protocol):
     def observe(self, manifest: Manifest) -> None:
         """Take in what an apply has just returned, so that the next decision does not lag behind it."""
         ...
+
+
+class PodLogs(Protocol):
+    """What a pod's container has printed."""
+
+    async def last_lines(self, namespace: str, pod: str) -> Sequence[str]:
+        """Return the last lines of the container's log, of the run that crashed if one did.
+
+        Raises:
+            ClusterError: Or one of its subclasses, by cause.
+            NotFoundError: There is no such pod any more.
+        """
+        ...

@@ -238,3 +238,13 @@ class RolloutStatus:
     message: str = ""
     pod: str | None = None
     """The pod that ``reason`` is about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewChange:
+    """What has become of one Deployment; both are None once it is gone."""
+
+    namespace: str
+    name: str
+    deployment: ObservedDeployment | None
+    status: RolloutStatus | None
