@@ -74,11 +74,16 @@ async def check_docker(ping: Callable[[], Awaitable[str]]) -> Check:
     return await _checked("docker", answers())
 
 
+def failed(name: str, error: PdwatchError) -> Check:
+    """Return the outcome of a check that an error has ended."""
+    return _failed(name, error.message, error.remedy)
+
+
 async def _checked(name: str, check: Awaitable[Check]) -> Check:
     try:
         return await check
     except PdwatchError as error:
-        return _failed(name, error.message, error.remedy)
+        return failed(name, error)
 
 
 async def _gvisor(api: Api) -> Check:
@@ -108,24 +113,20 @@ async def _namespace(api: Api, namespace: str, *, create: bool) -> Check:
 
 
 async def _rights(api: Api, namespace: str) -> Check:
-    wanted = [
-        *((right, verb, namespace) for right in NAMESPACE_RIGHTS for verb in right.verbs),
-        *((right, verb, "") for right in CLUSTER_RIGHTS for verb in right.verbs),
-    ]
-    missing = tuple(
-        [
-            f"{verb} {right}{f' in namespace {where}' if where else ''}, needed to {right.why}"
-            for right, verb, where in wanted
-            if not await _allowed(api, right, verb, where)
-        ]
-    )
+    wanted = [(right, namespace) for right in NAMESPACE_RIGHTS] + [(right, "") for right in CLUSTER_RIGHTS]
+    missing: list[str] = []
+    for right, where in wanted:
+        verbs = [verb for verb in right.verbs if not await _allowed(api, right, verb, where)]
+        if verbs:
+            scope = f" in namespace {where}" if where else ""
+            missing.append(f"{', '.join(verbs)} {right}{scope}, needed to {right.why}")
     if not missing:
-        return _passed("rights", f"all {len(wanted)} rights that pdwatch needs are granted")
+        return _passed("rights", "all rights that pdwatch needs are granted")
     return _failed(
         "rights",
-        f"{len(missing)} of the {len(wanted)} rights that pdwatch needs are missing",
+        "rights that pdwatch needs are missing",
         "have an administrator bind the roles of config/rbac.yaml to this user",
-        details=missing,
+        details=tuple(missing),
     )
 
 
@@ -152,26 +153,22 @@ async def _allowed(api: Api, right: Right, verb: str, namespace: str) -> bool:
 
 async def _secrets(api: Api, namespace: str) -> Check:
     """Check the Secrets that deployed workflows mount; only their names are asked for."""
-    deployments = await api.request(
-        "GET",
-        f"/apis/apps/v1/namespaces/{namespace}/deployments",
-        query={"labelSelector": MANAGED_SELECTOR},
-    )
+    try:
+        deployments = await api.request(
+            "GET",
+            f"/apis/apps/v1/namespaces/{namespace}/deployments",
+            query={"labelSelector": MANAGED_SELECTOR},
+        )
+        secrets = await api.request("GET", f"/api/v1/namespaces/{namespace}/secrets", accept=METADATA_ONLY)
+    except ForbiddenError:
+        return _info("secrets", "whether workflows lack Secrets is unknown: no right to list them")
     mounted = {
         volume["secret"]["secretName"]: volume["secret"].get("optional", False)
         for item in deployments["items"]
         for volume in item["spec"]["template"]["spec"].get("volumes") or ()
         if "secret" in volume
     }
-    if not mounted:
-        return _passed("secrets", f"no workflow in namespace {namespace} mounts a Secret yet")
-    try:
-        listed = await api.request("GET", f"/api/v1/namespaces/{namespace}/secrets", accept=METADATA_ONLY)
-    except ForbiddenError:
-        return _info(
-            "secrets", f"whether {', '.join(sorted(mounted))} exist is unknown: no right to list Secrets"
-        )
-    missing = sorted(mounted.keys() - {item["metadata"]["name"] for item in listed["items"]})
+    missing = sorted(mounted.keys() - {item["metadata"]["name"] for item in secrets["items"]})
     required = [name for name in missing if not mounted[name]]
     if required:
         return _failed(
@@ -181,7 +178,9 @@ async def _secrets(api: Api, namespace: str) -> Check:
         )
     if missing:
         return _info("secrets", f"optional Secrets that do not exist: {', '.join(missing)}")
-    return _passed("secrets", f"all Secrets that workflows mount exist: {', '.join(sorted(mounted))}")
+    return _passed(
+        "secrets", f"no Secret that a workflow in namespace {namespace} mounts is missing"
+    )
 
 
 def _passed(name: str, message: str) -> Check:
