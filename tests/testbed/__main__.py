@@ -1,4 +1,4 @@
-"""``python -m tests.testbed up|down|status|env|exec``: a Docker, a registry and a Kubernetes with gVisor, by hand."""
+"""``python -m tests.testbed up|down|status|env|exec``: a Docker, a registry and a Kubernetes with gVisor."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from tests.testbed import client, cluster, instance
+from tests.testbed import client, cluster
 from tests.testbed.errors import TestbedError
 from tests.testbed.layout import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 _USAGE = """
 Use it in this shell:      eval "$(python -m tests.testbed env)"
 or for a single command:   python -m tests.testbed exec -- kubectl get pods --all-namespaces
 Take it down:              python -m tests.testbed down
 """
-_DOWN = "There is no testbed.\nWhat to do: bring it up with `python -m tests.testbed up`."
 
 
 def steps() -> Callable[[str], None]:
@@ -32,9 +31,7 @@ def steps() -> Callable[[str], None]:
 
 def _up(layout: Layout, _: argparse.Namespace) -> int:
     progress = steps()
-    progress(
-        "The testbed is up" if cluster.up(layout, progress) else "The testbed was up already, and is well"
-    )
+    progress("The testbed is up" if cluster.up(layout, progress) else "The testbed was up already")
     print(_USAGE, file=sys.stderr)
     return 0
 
@@ -46,10 +43,7 @@ def _down(layout: Layout, _: argparse.Namespace) -> int:
 
 
 def _status(layout: Layout, _: argparse.Namespace) -> int:
-    found = instance.load(layout)
-    if not found:
-        raise TestbedError(_DOWN)
-    complaints = cluster.complaints(layout, found)
+    complaints = cluster.complaints(layout, cluster.running(layout))
     for name, reason in complaints.items():
         print(f"{name}: {reason}")
     print(f"The testbed in {layout.state} is {'not well' if complaints else 'up and well'}.")
@@ -57,25 +51,20 @@ def _status(layout: Layout, _: argparse.Namespace) -> int:
 
 
 def _env(layout: Layout, _: argparse.Namespace) -> int:
-    for name, value in _testbed(layout).environment.items():
+    testbed = client.of_instance(layout, cluster.running(layout))
+    for name, value in testbed.variables.items():
         print(f"export {name}={shlex.quote(value)}")
+    print(f'export PATH={shlex.quote(str(layout.programs))}:"$PATH"')
     return 0
 
 
 def _exec(layout: Layout, arguments: argparse.Namespace) -> int:
-    command: Sequence[str] = arguments.command
-    environment = {**os.environ, **_testbed(layout).environment}
+    testbed = client.of_instance(layout, cluster.running(layout))
+    program, *_ = arguments.command
     try:
-        os.execvpe(command[0], command, environment)  # noqa: S606
+        os.execvpe(program, arguments.command, testbed.environment)
     except OSError as error:
-        raise TestbedError(f"{command[0]}: {error.strerror}") from error
-
-
-def _testbed(layout: Layout) -> client.Testbed:
-    found = instance.load(layout)
-    if not found:
-        raise TestbedError(_DOWN)
-    return client.of_instance(layout, found)
+        raise TestbedError(f"{program}: {error.strerror}") from error
 
 
 def main() -> int:

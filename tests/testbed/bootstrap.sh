@@ -23,6 +23,8 @@ mount -t overlay -o "lowerdir=$kubernetes:$debian,upperdir=upper,workdir=work" t
 cd merged
 mkdir -p proc sys dev run tmp usr/local/bin ".$state"
 chmod 1777 tmp
+ln -s ../run var/run
+ln -s "$state/docker.sock" run/docker.sock # where kubelet's cAdvisor looks, whatever it is told
 mount -t proc proc proc
 mount --rbind /sys sys
 mount --rbind /dev dev

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.testbed.errors import PrerequisiteMissingError, TestbedError
 
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
 
     from tests.testbed.instance import Instance
     from tests.testbed.layout import Layout
+
+_SERVICE_PORT = 8080
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodResponse:
+    """What a pod answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body as a document."""
+        return json.loads(self.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +48,15 @@ class Testbed:
     """PATH with kubectl and docker on it."""
 
     @property
-    def environment(self) -> Mapping[str, str]:
-        """The variables that lead every tool to this testbed."""
+    def variables(self) -> Mapping[str, str]:
+        """What leads every tool to this testbed, besides PATH."""
         registry = {"PDWATCH_TESTBED_REGISTRY": self.registry} if self.registry else {}
-        return {
-            "KUBECONFIG": str(self.kubeconfig),
-            "DOCKER_HOST": self.docker_host,
-            **registry,
-            "PATH": self.path,
-        }
+        return {"KUBECONFIG": str(self.kubeconfig), "DOCKER_HOST": self.docker_host, **registry}
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment of this process, led to this testbed."""
+        return {**os.environ, **self.variables, "PATH": self.path}
 
     async def kubectl(self, *arguments: str, document: str | None = None) -> str:
         """Run kubectl, with ``document`` on its standard input, and return what it prints.
@@ -48,18 +64,58 @@ class Testbed:
         Raises:
             TestbedError: It failed; the message has its standard error.
         """
+        return await self.run("kubectl", *arguments, document=document)
+
+    async def run(self, *command: str, document: str | None = None) -> str:
+        """Run a program that is led to this testbed; see :meth:`kubectl`."""
         process = await asyncio.create_subprocess_exec(
-            "kubectl",
-            *arguments,
-            env={**os.environ, **self.environment},
+            *command,
+            env=self.environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        output, errors = await process.communicate(document.encode() if document else None)
+        try:
+            output, errors = await process.communicate(document.encode() if document else None)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         if process.returncode:
-            raise TestbedError(f"kubectl {shlex.join(arguments)}: {errors.decode().strip()}")
+            raise TestbedError(f"{shlex.join(command)}: {errors.decode().strip()}")
         return output.decode()
+
+    async def pod_http(
+        self,
+        namespace: str,
+        workflow_name: str,
+        path: str,
+        *,
+        method: str = "GET",
+        body: bytes | None = None,
+    ) -> PodResponse:
+        """Speak to a ready pod behind the workflow's Service, through kube-apiserver's proxy.
+
+        That reaches pods wherever the test runs; kube-apiserver answers 503 itself while no pod is ready.
+        """
+        from kubernetes_asyncio.client import (
+            ApiClient,
+            Configuration,
+        )  # half a second that `env` does without
+        from kubernetes_asyncio.config import load_kube_config
+
+        configuration = Configuration()
+        await load_kube_config(str(self.kubeconfig), client_configuration=configuration)
+        service = f"/api/v1/namespaces/{namespace}/services/{workflow_name}:{_SERVICE_PORT}/proxy"
+        async with ApiClient(configuration) as api:
+            headers: dict[str, str] = {}
+            await api.update_params_for_auth(headers, [], ["BearerToken"])
+            session = api.rest_client.pool_manager
+            url = f"{configuration.host}{service}/{path.lstrip('/')}"
+            async with session.request(method, url, data=body, headers=headers) as response:
+                return PodResponse(
+                    status=response.status, headers=dict(response.headers), body=await response.read()
+                )
 
 
 def of_instance(layout: Layout, instance: Instance) -> Testbed:
@@ -80,7 +136,7 @@ def external(environ: Mapping[str, str]) -> Testbed:
     """
     if not environ.get("KUBECONFIG"):
         raise PrerequisiteMissingError(
-            "PDWATCH_TESTBED=external asks for a cluster that is there already, and KUBECONFIG does not name one.",
+            "PDWATCH_TESTBED=external asks for a cluster that is there already; KUBECONFIG names none.",
             remedy="Set KUBECONFIG to its kubeconfig, and DOCKER_HOST unless Docker is at its usual place.",
         )
     return Testbed(

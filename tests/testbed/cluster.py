@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from tests.testbed import artifacts, components, instance, probes
 from tests.testbed.cache import locked
 from tests.testbed.errors import PrerequisiteMissingError, TestbedError
+from tests.testbed.instance import Instance, Remains
 from tests.testbed.startup import Startup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from tests.testbed.instance import Instance
     from tests.testbed.layout import Layout
 
 _LINKS_GONE_WITHIN = 10.0  # seconds; the kernel takes network namespaces apart in the background
@@ -25,8 +25,8 @@ _LINKS_GONE_WITHIN = 10.0  # seconds; the kernel takes network namespaces apart 
 def up(layout: Layout, progress: Callable[[str], None]) -> bool:
     """Bring the testbed up; return False when it was up and well already.
 
-    Remains of one that died are taken away first. When a step fails, every process is ended; the logs stay until
-    the next ``up`` or ``down``.
+    Remains of one that died are taken away first. When a step fails, every process is ended, and the logs stay
+    until the next ``up`` or ``down``.
 
     Raises:
         PrerequisiteMissingError: This machine can't hold a testbed.
@@ -35,12 +35,12 @@ def up(layout: Layout, progress: Callable[[str], None]) -> bool:
     _require_root()
     with locked(layout.lock):
         found = instance.load(layout)
-        if found and not complaints(layout, found):
+        if isinstance(found, Instance) and not complaints(layout, found):
             return False
         if found:
             progress("Taking away what an earlier testbed has left")
             _take_down(layout, found)
-        _require_no_directory(layout.state)
+        _require_vacant(layout.state)
         parts = artifacts.prepare(layout.cache, progress)
         try:
             Startup(layout, parts, progress).run()
@@ -63,6 +63,20 @@ def down(layout: Layout) -> bool:
         if found:
             _take_down(layout, found)
     return found is not None
+
+
+def running(layout: Layout) -> Instance:
+    """Return the testbed that has been brought up.
+
+    Raises:
+        TestbedError: There is none, or it was another version's.
+    """
+    found = instance.load(layout)
+    if not isinstance(found, Instance):
+        raise TestbedError(
+            f"There is no testbed in {layout.state}.", remedy="Bring it up with `python -m tests.testbed up`."
+        )
+    return found
 
 
 def complaints(layout: Layout, of: Instance) -> Mapping[str, str]:
@@ -89,28 +103,29 @@ def _require_root() -> None:
     if os.geteuid() != 0:
         raise PrerequisiteMissingError(
             "Only root can make the namespaces and mounts of a testbed.",
-            remedy="Run this with sudo, or set PDWATCH_TESTBED=external and KUBECONFIG to use a cluster of yours.",
+            remedy="Use sudo, or PDWATCH_TESTBED=external with a cluster of yours in KUBECONFIG.",
         )
 
 
-def _require_no_directory(state: Path) -> None:
+def _require_vacant(state: Path) -> None:
     """Keep a mistyped PDWATCH_TESTBED_STATE from costing somebody their files."""
-    if state.exists() and any(state.iterdir()):
-        raise TestbedError(
-            f"{state} exists and is no testbed's.",
-            remedy="Set PDWATCH_TESTBED_STATE to another path, or remove it.",
-        )
     if state.exists():
-        state.rmdir()
+        try:
+            state.rmdir()
+        except OSError as error:
+            raise TestbedError(
+                f"{state} exists and is no testbed's.",
+                remedy="Set PDWATCH_TESTBED_STATE to another path, or remove what is there.",
+            ) from error
 
 
-def _end_processes(of: Instance | None) -> None:
+def _end_processes(of: Remains | None) -> None:
     if of and of.first and of.running:
         of.first.kill()
 
 
-def _take_down(layout: Layout, of: Instance) -> None:
-    links = of.links if of.running else frozenset[str]()
+def _take_down(layout: Layout, of: Remains) -> None:
+    links = of.links
     _end_processes(of)
     _await_links_gone(links)
     _remove_cgroups(cgroup_mounts(Path("/proc/self/mountinfo").read_text()), layout.name)
@@ -122,7 +137,7 @@ def _await_links_gone(links: Iterable[str]) -> None:
     while left := [link for link in links if Path("/sys/class/net", link).exists()]:
         if time.monotonic() > deadline:
             raise TestbedError(
-                f"These links of pods do not go: {', '.join(left)}.", remedy="ip link delete NAME"
+                f"Links to pods do not go: {', '.join(left)}.", remedy="`ip link delete` them."
             )
         time.sleep(0.01)
 

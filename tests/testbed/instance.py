@@ -5,17 +5,44 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from tests.testbed import network
+from tests.testbed.credentials import ADMIN, DEVELOPER
 from tests.testbed.processes import ProcessId, boot_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.testbed.layout import Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remains:
+    """What has to be known of a testbed to take it down, whichever version of this program brought it up."""
+
+    boot_id: str
+    """The machine's, since processes are only identified while it runs."""
+    pod_network: str
+    first: ProcessId | None = None
+    """The process that all others end with."""
+
+    @property
+    def running(self) -> bool:
+        """Tell whether any process of it still runs."""
+        return self.boot_id == boot_id() and self.first is not None and self.first.alive
+
+    @property
+    def network(self) -> IPv4Network:
+        """Where pods have their addresses."""
+        return IPv4Network(self.pod_network)
+
+    @property
+    def links(self) -> frozenset[str]:
+        """The names of the links to pods that there are now."""
+        return network.links_into(self.network, network.routes()) if self.running else frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +58,14 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
-    """A testbed that goes up, is up, or has left remains."""
+class Instance(Remains):
+    """A testbed that goes up or is up."""
 
-    boot_id: str
-    """The machine's, since processes are only identified while it runs."""
     ports: Ports
-    pod_network: str
-    admin_token: str
-    developer_token: str
-    first: ProcessId | None = None
-    """The process that all others end with."""
+    tokens: Mapping[str, str]
+    """By user."""
     components: Mapping[str, ProcessId] = field(default_factory=dict)
+    """By name, as far as they have been started; each is an ``nsenter`` that ends when its daemon does."""
 
     @classmethod
     def new(cls, layout: Layout) -> Instance:
@@ -50,10 +73,9 @@ class Instance:
         names = Ports.__dataclass_fields__
         return cls(
             boot_id=boot_id(),
-            ports=Ports(**dict(zip(names, network.free_ports(len(names)), strict=True))),
             pod_network=str(network.pod_network(layout.digest, network.routes())),
-            admin_token=secrets.token_hex(),
-            developer_token=secrets.token_hex(),
+            ports=Ports(**dict(zip(names, network.free_ports(len(names)), strict=True))),
+            tokens={user: secrets.token_hex() for user in (ADMIN, DEVELOPER)},
         )
 
     @property
@@ -61,40 +83,31 @@ class Instance:
         """The registry's address."""
         return f"{network.LOOPBACK}:{self.ports.registry}"
 
-    @property
-    def network(self) -> IPv4Network:
-        """Where pods have their addresses."""
-        return IPv4Network(self.pod_network)
-
-    @property
-    def links(self) -> frozenset[str]:
-        """The names of the pods' links, as far as there are pods."""
-        return network.links_into(self.network, network.routes())
-
-    @property
-    def running(self) -> bool:
-        """Tell whether any process of it still runs."""
-        return self.boot_id == boot_id() and self.first is not None and self.first.alive
-
 
 def save(instance: Instance, layout: Layout) -> None:
     """Write the record, all at once, readable by root alone."""
     fresh = layout.record.with_suffix(".new")
-    with open(fresh, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:  # noqa: PTH123
+    with open(fresh, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
         json.dump(asdict(instance), file, indent=2)
     fresh.replace(layout.record)
 
 
-def load(layout: Layout) -> Instance | None:
-    """Read the record; None when there is no testbed."""
+def load(layout: Layout) -> Instance | Remains | None:
+    """Read the record; no more than remains when another version wrote it, None when there is no testbed."""
     try:
-        document = json.loads(layout.record.read_text())
+        record = json.loads(layout.record.read_text())
     except FileNotFoundError:
         return None
-    instance = Instance(**document)
-    return replace(
-        instance,
-        ports=Ports(**document["ports"]),
-        first=ProcessId(**document["first"]) if document["first"] else None,
-        components={name: ProcessId(**process) for name, process in document["components"].items()},
-    )
+    first = ProcessId(**record["first"]) if record["first"] else None
+    remains = Remains(boot_id=record["boot_id"], pod_network=record["pod_network"], first=first)
+    try:
+        return Instance(
+            boot_id=remains.boot_id,
+            pod_network=remains.pod_network,
+            first=first,
+            ports=Ports(**record["ports"]),
+            tokens=record["tokens"],
+            components={name: ProcessId(**process) for name, process in record["components"].items()},
+        )
+    except (KeyError, TypeError):
+        return remains

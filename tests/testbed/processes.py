@@ -9,11 +9,14 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.testbed.errors import PrerequisiteMissingError, TestbedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _HERE = Path(__file__).parent
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -83,7 +86,7 @@ def create_namespaces(
         kubernetes: Root directory of Kubernetes' programs.
         state: The state directory, seen at the same path within.
         log: Where ``bootstrap.sh`` may complain.
-        record: Called with the process before it does anything; should we die before this returns, so does it.
+        record: Called with the process before it does anything; if this does not return, it ends.
 
     Raises:
         PrerequisiteMissingError: The kernel, or the container that we are in, does not allow it.
@@ -110,7 +113,7 @@ def create_namespaces(
             if output.readline():
                 return first
     raise PrerequisiteMissingError(
-        "This machine does not let root make mount and PID namespaces, or mount an overlay file system in them.",
+        "This machine does not let root make namespaces, or mount an overlay file system in them.",
         log=log,
         remedy="In a container, run it privileged (`docker run --privileged`).",
     )
