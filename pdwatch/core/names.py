@@ -19,6 +19,8 @@ IMAGE_ANNOTATION = "pdwatch.dev/image"
 
 IMAGE_DIGEST_LABEL = "dev.pdwatch.source-digest"
 IMAGE_WORKFLOW_LABEL = "dev.pdwatch.workflow"
+IMAGE_BUILD_LABEL = "dev.pdwatch.build"
+"""On what a build leaves in Docker until it ends: tells one build's images from all others."""
 BASE_IMAGE = "denoland/deno:distroless"
 RUNTIME_CLASS = "gvisor"
 USER_ID = 65532

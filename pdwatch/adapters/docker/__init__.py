@@ -1,0 +1,36 @@
+"""Docker: builds images and gets them to where the nodes find them."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from pdwatch.adapters.docker.api import connect
+from pdwatch.adapters.docker.builder import DockerBuilder
+from pdwatch.adapters.docker.publisher import LocalPublisher, RegistryPublisher
+from pdwatch.adapters.engine import engine_files
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from pdwatch.ports import ImageBuilder, ImagePublisher
+
+
+@asynccontextmanager
+async def docker_ports(
+    *, registry: str | None, push: bool = True, report: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[tuple[ImageBuilder, ImagePublisher]]:
+    """Open a connection to Docker, and yield what builds and what publishes images over it.
+
+    Args:
+        registry: Where images are pushed to; None leaves them in Docker.
+        push: False leaves them in Docker all the same, under the registry's names.
+        report: Called with each step of the work, for people to watch.
+
+    Raises:
+        SettingsError: Docker's address is unusable.
+    """
+    async with connect() as api:
+        builder = DockerBuilder(api, engine=engine_files(), report=report)
+        publisher = RegistryPublisher(api, report=report) if registry and push else LocalPublisher(api)
+        yield builder, publisher

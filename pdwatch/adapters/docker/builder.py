@@ -1,0 +1,235 @@
+"""Builds images in the Docker daemon; docs/adr/0003-image.md says why this way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pdwatch.adapters.context import off_loop, tar_chunks
+from pdwatch.adapters.docker.api import NOT_FOUND, RefusedError
+from pdwatch.adapters.docker.base import inspect, require_base, tag
+from pdwatch.adapters.docker.refusals import build_error, load_error, refuses_buildkit
+from pdwatch.adapters.docker.steps import BuildSteps
+from pdwatch.adapters.files import read_verified
+from pdwatch.core.build_context import ContextFile, build_context, deno_config_file
+from pdwatch.core.deno_config import DENO_CONFIGS, merged_deno_config
+from pdwatch.core.dockerfile import DOCKERFILE, dockerfile
+from pdwatch.core.image import parse_reference
+from pdwatch.core.image_config import archive_config_name, archive_manifest, normal_config
+from pdwatch.core.model import BuiltImage, Problem
+from pdwatch.core.names import IMAGE_BUILD_LABEL, IMAGE_DIGEST_LABEL
+from pdwatch.errors import DockerError, InvalidWorkflowError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pdwatch.adapters.docker.api import DockerApi
+    from pdwatch.core.build_context import ContextEntry
+    from pdwatch.core.model import BuildRequest, ImageRef, SourceFile, SourceSnapshot
+
+_CLASSIC, _BUILDKIT = "1", "2"
+_CONTAINERD_STORE = ["driver-type", "io.containerd.snapshotter.v1"]
+_SWEEP_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """One build as it is asked of Docker."""
+
+    snapshot: SourceSnapshot
+    tags: tuple[ImageRef, ...]
+    context: tuple[ContextEntry, ...]
+    options: tuple[tuple[str, str], ...] = ()
+
+
+class DockerBuilder:
+    """Implements :class:`pdwatch.ports.ImageBuilder`.
+
+    Args:
+        api: The daemon.
+        engine: The engine's files; see :func:`pdwatch.adapters.engine.engine_files`.
+        report: Called with each step of a build as it starts.
+    """
+
+    def __init__(
+        self, api: DockerApi, *, engine: Mapping[str, bytes], report: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._api = api
+        self._engine = engine
+        self._report = report
+        self._builder = _BUILDKIT
+        self._containerd: bool | None = None
+
+    async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:
+        """Return the image under ``ref`` when its label says that it was built from exactly this snapshot."""
+        image = await inspect(self._api, ref)
+        labels = (image or {}).get("Config", {}).get("Labels") or {}
+        if image is None or labels.get(IMAGE_DIGEST_LABEL) != snapshot.digest:
+            return None
+        return BuiltImage(id=image["Id"], tags=(ref,), cached=True)
+
+    async def build(self, request: BuildRequest) -> BuiltImage:
+        """Build and tag; equal requests on equal base images give equal image IDs.
+
+        Raises:
+            InvalidWorkflowError: ``deno.json`` can't be read, or a file lies where pdwatch puts its own.
+            BaseImageError: The base image is not there and can't be pulled.
+            BuildFailedError: A step failed.
+            DiskFullError: There is no space left.
+            DockerError: Docker can't be reached, or answers with another error.
+            SourceChangedError: A file is no longer what the snapshot says.
+        """
+        base = parse_reference(request.base)
+        if base is None:
+            raise SettingsError(f"{request.base!r} is no image reference")
+        config = await asyncio.to_thread(_deno_config, request.snapshot)
+        found = await require_base(self._api, base, report=self._report)
+        if await self._stores_in_containerd():
+            return await self._build_tagged(request, config)
+        return await self._build_normal(request, config, found)
+
+    async def _build_tagged(self, request: BuildRequest, config: bytes) -> BuiltImage:
+        """Let BuildKit itself fix the times: the containerd store comes only with a BuildKit that can."""
+        options = (
+            ("buildargs", json.dumps({"SOURCE_DATE_EPOCH": "0"})),
+            *(("t", str(ref)) for ref in request.tags),
+        )
+        order = self._order(request, _dockerfile(request), config, options=options)
+        return BuiltImage(id=await self._run(order), tags=request.tags)
+
+    async def _build_normal(
+        self, request: BuildRequest, config: bytes, base: Mapping[str, Any]
+    ) -> BuiltImage:
+        """Build an image without a name, and register its layers under a configuration in normal form.
+
+        Whatever happens meanwhile, the nameless image does not stay; the label finds it even when the answer
+        that names it never came.
+        """
+        build = {IMAGE_BUILD_LABEL: uuid.uuid4().hex}
+        try:
+            order = self._order(request, _dockerfile(request, labels=build), config)
+            built = await self._run(order)
+            normal = await self._register(request, built, base)
+            if normal is None:
+                for ref in request.tags:
+                    await tag(self._api, built, ref)
+                return BuiltImage(id=built, tags=request.tags)
+            await self._delete(built)
+        except BaseException:
+            await self._sweep(build)
+            raise
+        return BuiltImage(id=normal, tags=request.tags)
+
+    def _order(
+        self,
+        request: BuildRequest,
+        text: str,
+        config: bytes,
+        *,
+        options: tuple[tuple[str, str], ...] = (),
+    ) -> _Order:
+        context = build_context(request.snapshot, dockerfile=text, engine=self._engine, deno_config=config)
+        return _Order(snapshot=request.snapshot, tags=request.tags, context=context, options=options)
+
+    async def _run(self, order: _Order) -> str:
+        """Build; return the image's ID."""
+        steps = BuildSteps(self._report)
+
+        def read(file: SourceFile) -> Iterator[bytes]:
+            return read_verified(order.snapshot, file)
+
+        builder = self._builder
+        query = [
+            *(("version", builder), ("dockerfile", DOCKERFILE), ("rm", "1"), ("forcerm", "1")),
+            *order.options,
+        ]
+        body = off_loop(tar_chunks(order.context, read))
+        try:
+            async with aclosing(self._api.messages("build", query=query, body=body)) as messages:
+                async for message in messages:
+                    steps.take(message)
+        except RefusedError as refused:
+            if builder == _BUILDKIT and refuses_buildkit(refused):
+                self._builder = _CLASSIC
+                return await self._run(order)
+            raise build_error(refused, order.tags[0], steps) from refused
+        if steps.image_id is None:
+            raise DockerError(
+                f"Docker ended the build of {order.tags[0]} without an image and without an error",
+                remedy="look at Docker's own log; was it restarted?",
+            )
+        return steps.image_id
+
+    async def _register(self, request: BuildRequest, built: str, base: Mapping[str, Any]) -> str | None:
+        """Register the built image in its normal form, under its tags; return its ID.
+
+        Returns:
+            None when Docker does not load an image whose layers it has already.
+        """
+        image = await inspect(self._api, built)
+        config = image and normal_config(
+            image, base=base, dockerfile=_dockerfile(request), without_labels={IMAGE_BUILD_LABEL}
+        )
+        if not config:
+            raise DockerError(f"the base image {request.base} changed while {request.tags[0]} was built")
+        names = [str(ref) for ref in request.tags]
+        files = {
+            archive_config_name(config): config.content,
+            "manifest.json": archive_manifest(config, names),
+        }
+        archive = (ContextFile(path=path, content=content) for path, content in files.items())
+        body = b"".join(tar_chunks(archive, read=lambda _: iter(())))
+        try:
+            async with aclosing(
+                self._api.messages("images/load", query={"quiet": "1"}, body=body)
+            ) as messages:
+                async for _ in messages:
+                    pass
+        except RefusedError as refused:
+            if error := load_error(refused, request.tags[0]):
+                raise error from refused
+            return None
+        return config.id
+
+    async def _stores_in_containerd(self) -> bool:
+        if self._containerd is None:
+            info = await self._api.request("GET", "info")
+            self._containerd = _CONTAINERD_STORE in (info.get("DriverStatus") or [])
+        return self._containerd
+
+    async def _delete(self, image_id: str) -> None:
+        """Delete an image, with the nameless ones that it was built on; one that is gone is no error."""
+        try:
+            await self._api.request("DELETE", f"images/{image_id}")
+        except RefusedError as refused:
+            if refused.status != NOT_FOUND:
+                raise
+
+    async def _sweep(self, build: Mapping[str, str]) -> None:
+        """Delete the nameless images of one build, as far as Docker still answers."""
+        filters = {"dangling": ["true"], "label": [f"{key}={value}" for key, value in build.items()]}
+        with suppress(DockerError, TimeoutError):  # the build's own failure is on its way and says more
+            async with asyncio.timeout(_SWEEP_TIMEOUT_S):
+                left = await self._api.request("GET", "images/json", query={"filters": json.dumps(filters)})
+                for image in left:
+                    await self._delete(image["Id"])
+
+
+def _deno_config(snapshot: SourceSnapshot) -> bytes:
+    """Return the image's ``deno.json``."""
+    file = deno_config_file(snapshot.files)
+    content = None if file is None else b"".join(read_verified(snapshot, file))
+    config = merged_deno_config(file.path if file else DENO_CONFIGS[0], content)
+    if isinstance(config, Problem):
+        raise InvalidWorkflowError(f"{snapshot.root}/{config}")
+    return config
+
+
+def _dockerfile(request: BuildRequest, *, labels: Mapping[str, str] | None = None) -> str:
+    spec = request.snapshot.spec
+    assert spec is not None, "only a valid snapshot is built"
+    return dockerfile(spec, base=request.base, digest=request.snapshot.digest, extra_labels=labels)

@@ -1,0 +1,123 @@
+"""An image's configuration in a form that depends on its content alone, so that equal images have equal IDs.
+
+An image's ID is the digest of its configuration (OCI image spec). Docker's builders put the time of the build
+and words of their own into it; the layers are the same each time. So the configuration is written anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+EPOCH = "1970-01-01T00:00:00Z"
+EMPTY_LAYER = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+"""The diff ID of a layer without entries: 1,024 zero bytes."""
+
+_RUN_FIELDS = (
+    "User",
+    "ExposedPorts",
+    "Env",
+    "Entrypoint",
+    "Cmd",
+    "Volumes",
+    "WorkingDir",
+    "Labels",
+    "StopSignal",
+)
+"""The fields of ``config`` that the OCI image spec knows."""
+_PLATFORM_FIELDS = {"Architecture": "architecture", "Os": "os", "Variant": "variant"}
+_METADATA = ("LABEL", "ENV", "USER", "EXPOSE", "ENTRYPOINT", "CMD")
+"""Instructions that never make a layer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageConfig:
+    """A configuration as it is stored; ``id`` is the image's ID."""
+
+    content: bytes
+    layers: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """``sha256:<64 hex>``."""
+        return f"sha256:{hashlib.sha256(self.content).hexdigest()}"
+
+
+def normal_config(
+    built: Mapping[str, Any],
+    *,
+    base: Mapping[str, Any],
+    dockerfile: str,
+    without_labels: Collection[str] = (),
+) -> ImageConfig | None:
+    """Return the configuration of an image that was just built, in its normal form.
+
+    Args:
+        built: What the Engine API's ``GET /images/{name}/json`` says of the image,
+        base: and of its base image.
+        dockerfile: What it was built from.
+        without_labels: Labels to leave out.
+
+    Returns:
+        None when the image is not the base image with the Dockerfile's layers on top.
+    """
+    layers = tuple(built["RootFS"]["Layers"])
+    below = tuple(base["RootFS"]["Layers"])
+    if layers[: len(below)] != below:
+        return None
+    history = list(_history(dockerfile, below=len(below), above=layers[len(below) :]))
+    if sum(not entry.get("empty_layer", False) for entry in history) != len(layers):
+        return None
+    run = {name: built["Config"][name] for name in _RUN_FIELDS if built["Config"].get(name)}
+    run["Labels"] = {key: value for key, value in run.get("Labels", {}).items() if key not in without_labels}
+    config = {
+        **{name: built[key] for key, name in _PLATFORM_FIELDS.items() if built.get(key)},
+        "created": EPOCH,
+        "config": run,
+        "rootfs": {"type": "layers", "diff_ids": layers},
+        "history": history,
+    }
+    return ImageConfig(
+        content=json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(),
+        layers=layers,
+    )
+
+
+def archive_manifest(config: ImageConfig, references: Sequence[str]) -> bytes:
+    """Return ``manifest.json`` of an archive for ``POST /images/load`` that registers ``config``.
+
+    The archive holds ``<hex of the ID>.json`` besides; a layer that the daemon has need not be in it.
+    """
+    entry = {
+        "Config": archive_config_name(config),
+        "RepoTags": list(references),
+        "Layers": [f"{layer.removeprefix('sha256:')}/layer.tar" for layer in config.layers],
+    }
+    return json.dumps([entry]).encode()
+
+
+def archive_config_name(config: ImageConfig) -> str:
+    """Return what the configuration's file is called in an archive for ``POST /images/load``."""
+    return f"{config.id.removeprefix('sha256:')}.json"
+
+
+def _history(dockerfile: str, *, below: int, above: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield one entry for each layer of the base image, and one for each further instruction.
+
+    Whether WORKDIR made a layer depends on the builder; if so, it has no entries.
+    """
+    base, *instructions = [line for line in dockerfile.splitlines() if line]
+    for _ in range(below):
+        yield {"created": EPOCH, "created_by": base}
+    remaining = list(above)
+    for line in instructions:
+        word = line.partition(" ")[0]
+        layerless = word in _METADATA or (word == "WORKDIR" and remaining[:1] != [EMPTY_LAYER])
+        if not layerless:
+            remaining = remaining[1:]
+        yield {"created": EPOCH, "created_by": line, **({"empty_layer": True} if layerless else {})}
