@@ -25,8 +25,8 @@ _LINKS_GONE_WITHIN = 10.0  # seconds; the kernel takes network namespaces apart 
 def up(layout: Layout, progress: Callable[[str], None]) -> bool:
     """Bring the testbed up; return False when it was up and well already.
 
-    Remains of one that died are taken away first. When a step fails, every process is ended, and the logs stay
-    until the next ``up`` or ``down``.
+    Remains of one that died are taken away first. When a step fails, every process is ended, and the logs
+    stay until the next ``up`` or ``down``.
 
     Raises:
         PrerequisiteMissingError: This machine can't hold a testbed.

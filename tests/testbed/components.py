@@ -14,6 +14,7 @@ from tests.testbed.network import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tests.testbed.instance import Instance
     from tests.testbed.layout import Layout
@@ -35,8 +36,10 @@ class Probe:
     """An HTTP request that a component answers with 200 when it is well."""
 
     url: str
-    unix_socket: str | None = None
+    unix_socket: Path | None = None
     token: str | None = None
+    certificate: Path | None = None
+    """What an https server has to show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,7 @@ def foundations(layout: Layout, instance: Instance) -> list[Component]:
         Component(
             name="dockerd",
             argv=["dockerd", "--config-file=dockerd.json"],
-            probe=Probe(url="http://docker/_ping", unix_socket=str(layout.docker_socket)),
+            probe=Probe(url="http://docker/_ping", unix_socket=layout.docker_socket),
         ),
         Component(
             name="docker-registry",
@@ -64,13 +67,15 @@ def foundations(layout: Layout, instance: Instance) -> list[Component]:
         Component(
             name="etcd",
             argv=_etcd(),
-            probe=Probe(url="http://etcd/health", unix_socket=str(layout.state / _ETCD)),
+            probe=Probe(url="http://etcd/health", unix_socket=layout.state / _ETCD),
         ),
         Component(
             name="kube-apiserver",
             argv=_apiserver(instance.ports.apiserver),
             probe=Probe(
-                url=f"https://{LOOPBACK}:{instance.ports.apiserver}/readyz", token=instance.tokens[ADMIN]
+                url=f"https://{LOOPBACK}:{instance.ports.apiserver}/readyz",
+                certificate=layout.certificate,
+                token=instance.tokens[ADMIN],
             ),
         ),
     ]
@@ -84,12 +89,12 @@ def kubernetes(layout: Layout, instance: Instance) -> list[Component]:
         Component(
             name="kube-controller-manager",
             argv=["kube-controller-manager", *_controller(ports.controller_manager), *service_accounts],
-            probe=Probe(url=f"https://{LOOPBACK}:{ports.controller_manager}/healthz"),
+            probe=_healthz(layout, ports.controller_manager),
         ),
         Component(
             name="kube-scheduler",
             argv=["kube-scheduler", *_controller(ports.scheduler)],
-            probe=Probe(url=f"https://{LOOPBACK}:{ports.scheduler}/healthz"),
+            probe=_healthz(layout, ports.scheduler),
         ),
         Component(
             name="kubelet",
@@ -97,6 +102,10 @@ def kubernetes(layout: Layout, instance: Instance) -> list[Component]:
             probe=Probe(url=f"http://{LOOPBACK}:{ports.kubelet_health}/healthz"),
         ),
     ]
+
+
+def _healthz(layout: Layout, port: int) -> Probe:
+    return Probe(url=f"https://{LOOPBACK}:{port}/healthz", certificate=layout.certificate)
 
 
 def _etcd() -> list[str]:

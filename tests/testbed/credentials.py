@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.testbed.instance import Instance
 
 CERTIFICATE, KEY = "testbed.crt", "testbed.key"
-"""A self-signed pair in the state directory: it serves, it shows kubelet that kube-apiserver is the caller, and
+"""A self-signed pair in the state directory. It serves, it shows kubelet that kube-apiserver is calling, and
 it signs service account tokens."""
 
 ADMIN, DEVELOPER = "admin", "developer"

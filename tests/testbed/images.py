@@ -1,7 +1,7 @@
 """The images that every testbed starts with, as one archive for ``docker load``; same inputs, same image IDs.
 
-``denoland/deno:distroless`` is a stand-in with the entry point, paths and environment of the real one, made of
-the deno binary of PyPI's package, Debian's C library, tini and certificates. There is no shell in it.
+``denoland/deno:distroless`` is a stand-in with the entry point, paths and environment of the real one, made
+of the deno binary of PyPI's package, Debian's C library, tini and certificates. There is no shell in it.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def pause_image(program: Path) -> Image:
 
 
 def base_image(debian: Path) -> Image:
-    """Return the stand-in, of the deno beside this Python and of Debian's packages in the given root directory.
+    """Return the stand-in, of the deno beside this Python and of Debian's packages in a root directory.
 
     Raises:
         PrerequisiteMissingError: This Python's environment has no deno.

@@ -30,7 +30,7 @@ _NOT_SERVED = ("staging/src/k8s.io/code-generator/", "staging/src/k8s.io/sample-
 
 
 def go_environment(toolchain: Path, work: Path) -> Mapping[str, str]:
-    """Return the environment for Go: the unpacked toolchain, GOPATH mode, no C compiler, caches that go away."""
+    """Return the environment for Go: the unpacked toolchain, GOPATH mode, no C compiler, our own caches."""
     return {
         "GOROOT": f"{toolchain}/usr/lib/go",
         "GOPATH": f"{work}/gopath",
@@ -57,7 +57,7 @@ def build_command(output: Path) -> list[str]:
 
 
 def openapi_packages(files: Iterable[str]) -> list[str]:
-    """Turn paths of marked files, relative to the source, into the Go packages that openapi-gen has to read."""
+    """Turn paths of marked files, relative to the source, into the Go packages for openapi-gen to read."""
     directories = {str(Path(file).parent) for file in files if not file.startswith(_NOT_SERVED)}
     return sorted(
         f"{_MODULE}/{path.replace('staging/src', 'vendor', 1) if path.startswith('staging/') else path}"
@@ -78,7 +78,7 @@ def openapi_command(generator: Path, source: Path, gopath: Path, files: Iterable
 
 
 def recipe() -> object:
-    """Return everything that the result depends on, as JSON: when it changes, Kubernetes is compiled again."""
+    """Return everything that the result depends on, as JSON; another recipe means another compilation."""
     here = Path("/")
     return [_TOOLCHAIN, build_command(here), dict(go_environment(here, here)), _PAUSE.read_text()]
 

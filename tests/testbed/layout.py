@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.testbed import credentials
 from tests.testbed.errors import PrerequisiteMissingError
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ class Layout:
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""
         return self.state / "kubeconfig"
+
+    @property
+    def certificate(self) -> Path:
+        """What the testbed's https servers show."""
+        return self.state / credentials.CERTIFICATE
 
     @property
     def programs(self) -> Path:

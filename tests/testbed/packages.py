@@ -24,6 +24,7 @@ CODENAME = "bookworm"
 
 _ONLY_DEBIAN = "Package: *\nPin: release o=Debian\nPin-Priority: 990\n"
 _LEFT_OUT = ("./usr/share/doc", "./usr/share/man", "./usr/share/locale")
+_CALLED = ("apt-get", "dpkg-deb", "tar", "unshare", "nsenter", "mount")
 _MERGED_DIRECTORIES = ("bin", "sbin", "lib", "lib64")
 
 
@@ -121,12 +122,11 @@ def unpack(packages: Sequence[Path], root: Path) -> None:
         (root / "usr" / name).mkdir(parents=True, exist_ok=True)
         if not (root / name).exists():
             (root / name).symlink_to(f"usr/{name}")
-    tar = ["tar", "--extract", "--keep-directory-symlink", f"--directory={root}"]
+    left_out = [f"--exclude={path}" for path in _LEFT_OUT]
+    tar = ["tar", "--extract", "--keep-directory-symlink", f"--directory={root}", *left_out]
     for package in packages:
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE) as reader:
-            extracted = subprocess.run(
-                [*tar, *(f"--exclude={x}" for x in _LEFT_OUT)], stdin=reader.stdout, check=False
-            )
+            extracted = subprocess.run(tar, stdin=reader.stdout, check=False)
         if reader.returncode or extracted.returncode:
             raise TestbedError(f"{package.name} can't be unpacked into {root}.", remedy="Is the disk full?")
 
@@ -140,14 +140,9 @@ def require_debian(release: Path = Path("/etc/os-release")) -> None:
     found = os_release(release.read_text()) if release.exists() else {}
     if found.get("ID") != "debian" or found.get("VERSION_CODENAME") != CODENAME:
         raise PrerequisiteMissingError(
-            f"This machine runs {found.get('PRETTY_NAME', 'an unknown system')}; the testbed is made of the packages"
-            f" of Debian 12 ({CODENAME}), whose Kubernetes still speaks to its Docker without further parts.",
-            remedy="Use a Debian 12 machine, or PDWATCH_TESTBED=external with a cluster of yours in KUBECONFIG.",
+            f"This machine runs {found.get('PRETTY_NAME', 'an unknown system')}; the testbed is made of the"
+            f" packages of Debian 12 ({CODENAME}).",
+            remedy="Use such a machine, or PDWATCH_TESTBED=external with a cluster of yours in KUBECONFIG.",
         )
-    missing = [
-        name
-        for name in ("apt-get", "dpkg-deb", "tar", "unshare", "nsenter", "mount")
-        if not shutil.which(name)
-    ]
-    if missing:
+    if missing := [program for program in _CALLED if not shutil.which(program)]:
         raise PrerequisiteMissingError(f"Not found in PATH: {', '.join(missing)}.")

@@ -55,11 +55,10 @@ def complaint(probe: Probe) -> str | None:
 def _connect(probe: Probe) -> http.client.HTTPConnection:
     url = urlsplit(probe.url)
     if probe.unix_socket:
-        return UnixConnection(probe.unix_socket, timeout=_ANSWER_WITHIN)
+        return UnixConnection(str(probe.unix_socket), timeout=_ANSWER_WITHIN)
     if url.scheme == "http":
         return http.client.HTTPConnection(url.netloc, timeout=_ANSWER_WITHIN)
-    # Certificates are not checked: this is our own process on the loopback address, and the answer is one word.
-    context = ssl._create_unverified_context()
+    context = ssl.create_default_context(cafile=probe.certificate)
     return http.client.HTTPSConnection(url.netloc, timeout=_ANSWER_WITHIN, context=context)
 
 

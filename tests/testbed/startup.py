@@ -103,7 +103,7 @@ class Startup:
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
             raise TestbedError(f"openssl failed: {made.stderr}")
-        certificate = (self._layout.state / credentials.CERTIFICATE).read_bytes()
+        certificate = self._layout.certificate.read_bytes()
         self._write(self._layout.kubeconfig, credentials.kubeconfig(self._instance, certificate))
 
     def _within(self, command: Sequence[str]) -> list[str]:
