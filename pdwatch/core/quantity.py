@@ -1,6 +1,7 @@
-"""Kubernetes quantities: ``100m``, ``64Mi``, ``1e3``; read exactly and written as the API server writes them.
+"""Amounts of container resources: ``100m``, ``64Mi``, ``1e3``; written as the API server writes them.
 
-The rules are those of ``k8s.io/apimachinery/pkg/api/resource``.
+The rules are those of ``k8s.io/apimachinery/pkg/api/resource``, and of the defaults of core/v1, which round
+resources up to whole thousandths.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _SCALES = {
     **{suffix: Fraction(10) ** exponent for exponent, suffix in _DECIMAL.items()},
     **{suffix: Fraction(2) ** exponent for exponent, suffix in _BINARY.items()},
 }
-_NANO = Fraction(1, 10**9)
+_MILLI = Fraction(1, 1000)
 _LIMIT = 2**63
 """Kubernetes caps quantities below it; one that large is a mistake."""
 _SMALLEST_BINARY = 1024
@@ -26,7 +27,7 @@ _SMALLEST_BINARY = 1024
 
 
 def parse_quantity(text: str) -> Fraction:
-    """Return the exact value, rounded away from zero to a whole number of nanos as Kubernetes does.
+    """Return the value, rounded away from zero to whole thousandths as Kubernetes does.
 
     Raises:
         ValueError: It is no quantity, or 2⁶³ or more.
@@ -38,11 +39,11 @@ def parse_quantity(text: str) -> Fraction:
         scale = Fraction(10) ** int(matched["exponent"])
     else:
         scale = _SCALES[matched["suffix"] or ""]
-    nanos = Fraction(matched["number"]) * scale / _NANO
-    whole = -(-abs(nanos).numerator // nanos.denominator)
-    if whole * _NANO >= _LIMIT:
+    millis = Fraction(matched["number"]) * scale / _MILLI
+    whole = -(-abs(millis).numerator // millis.denominator)
+    if whole * _MILLI >= _LIMIT:
         raise ValueError(f"{text!r} is more than Kubernetes can hold")
-    return (whole if nanos >= 0 else -whole) * _NANO
+    return (whole if millis >= 0 else -whole) * _MILLI
 
 
 def canonical_quantity(text: str) -> str:
@@ -57,10 +58,10 @@ def canonical_quantity(text: str) -> str:
     if text.endswith("i") and value.denominator == 1 and abs(value) >= _SMALLEST_BINARY:
         number, exponent = _reduced(value.numerator, base=1024)
         return f"{number}{_BINARY[exponent * 10]}" if exponent else str(number)
-    nanos, exponent = _reduced((value / _NANO).numerator, base=10)
-    exponent -= 9
+    millis, exponent = _reduced((value / _MILLI).numerator, base=10)
+    exponent -= 3
     spare = exponent % 3
-    number, exponent = nanos * 10**spare, exponent - spare
+    number, exponent = millis * 10**spare, exponent - spare
     if re.search(r"[eE][+-]?[0-9]", text):
         return f"{number}e{exponent}" if exponent else str(number)
     return f"{number}{_DECIMAL[exponent]}"

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from hypothesis import strategies as st
 
 from pdwatch.adapters.kubernetes.cluster import APPLY_PATCH, ApiCluster
 from pdwatch.adapters.kubernetes.connection import connect
@@ -209,10 +208,16 @@ async def test_a_missing_namespace_is_an_error_that_says_how_to_create_it(cluste
 async def test_a_quota_is_an_error_in_the_server_s_words(
     cluster: ApiCluster, namespace: str, testbed: Testbed
 ) -> None:
-    await testbed.kubectl("create", "quota", "none", "--hard=count/deployments.apps=0", "-n", namespace)
-    deployment, _ = hello(namespace)
+    await testbed.kubectl("create", "quota", "few", "--hard=count/deployments.apps=20", "-n", namespace)
+
+    async def deploy_many() -> None:
+        for number in range(1000):  # the API server heeds a new quota a moment later
+            deployment, _ = hello(namespace)
+            deployment["metadata"]["name"] = f"hello-{number}"
+            await cluster.apply(deployment)
+
     with pytest.raises(ForbiddenError, match="quota") as caught:
-        await cluster.apply(deployment)
+        await deploy_many()
     assert "quota" in str(caught.value.remedy)
 
 

@@ -30,8 +30,9 @@ quantities = st.builds(
         ("1e3", Fraction(1000)),
         ("1E", Fraction(10**18)),
         ("1E3", Fraction(1000)),
-        ("0.1n", Fraction(1, 10**9)),
-        ("-0.1n", Fraction(-1, 10**9)),
+        ("1n", Fraction(1, 1000)),
+        ("1500u", Fraction(2, 1000)),
+        ("-1500u", Fraction(-2, 1000)),
     ],
 )
 def test_a_quantity_has_the_value_that_kubernetes_gives_it(text: str, value: Fraction) -> None:
@@ -67,6 +68,8 @@ def test_what_is_no_quantity_is_refused(text: str) -> None:
         ("100e-2", "1"),
         ("0Mi", "0"),
         ("-1024Mi", "-1Gi"),
+        ("1n", "1m"),
+        ("1e-9", "1e-3"),
     ],
 )
 def test_a_quantity_is_written_as_the_api_server_writes_it(text: str, canonical: str) -> None:
