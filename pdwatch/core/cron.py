@@ -81,7 +81,6 @@ def _item_fault(item: str, of: _Field) -> str | None:
         return f"the step {shown(step)} of the {of.title} must be 1 to {largest}"
     if base == "*":
         return None
-    for value in base.split("-", maxsplit=1):
-        if not of.holds(value):
-            return f"the {of.title} {shown(value)} must be {of.range}"
-    return None
+    if all(of.holds(value) for value in base.split("-", maxsplit=1)):
+        return None
+    return f"the {of.title} {shown(base)} must be {of.range}"

@@ -1,9 +1,9 @@
 """The JSON Schema of workflow.yaml: what editors complete and check, and what pdwatch itself validates by.
 
 :mod:`pdwatch.core.structure` interprets it, so the editor and ``pdwatch validate`` cannot disagree, and each
-rule is written once. ``patternErrorMessage`` (known to the YAML and JSON language servers) has the words for a
-pattern that doesn't match; ``format`` names rules that no pattern can express (editors pass over them, and
-:mod:`pdwatch.core.formats` has them); ``examples`` show what a missing value might be.
+rule is written once. ``patternErrorMessage``, which the JSON and YAML language servers know, has the words
+for a pattern that doesn't match. ``format`` names a rule that no pattern can express: editors pass over it,
+and :mod:`pdwatch.core.formats` has it. ``examples`` show what a missing value might be.
 """
 
 from __future__ import annotations

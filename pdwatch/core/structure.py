@@ -27,7 +27,7 @@ _TYPE_WORDS = {
     "array": "a list",
     "string": "text",
     "integer": "a whole number",
-    "number": "a number",
+    "number": "a decimal number",
     "boolean": "true or false",
     "null": "nothing",
 }

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1 << 20
 
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 """What YAML 1.2 (§5.1, c-printable) doesn't allow, and a byte order mark after the beginning."""
 
@@ -57,9 +58,14 @@ def decoded(content: bytes) -> str:
     return text
 
 
+def lines_of(text: str) -> list[str]:
+    """Split as libyaml counts lines: where YAML 1.1 sees a line break (§4.2)."""
+    return _LINE_BREAK.split(text)
+
+
 def _end_of(text: str) -> Position:
-    lines = f"{text}.".splitlines()
-    return Position(line=len(lines), column=len(lines[-1]))
+    lines = lines_of(text)
+    return Position(line=len(lines), column=len(lines[-1]) + 1)
 
 
 _ADVICE = (
@@ -73,6 +79,7 @@ _ADVICE = (
         "did not find expected ',' or '}'",
         'the mapping that begins here is not closed; "," or "}" is missing',
     ),
+    ("did not find expected node content", "a value was expected here; check the brackets"),
     ("undefined tag handle", 'text that begins with "!" must be quoted'),
     ("incompatible YAML document", "this YAML version is not known; remove the %YAML line"),
 )
@@ -83,8 +90,8 @@ def syntax_problem(error: yaml.MarkedYAMLError, text: str) -> Problem:
     """Return libyaml's syntax error as a problem in our words, at the place that needs a change."""
     mark = error.problem_mark
     assert mark is not None, "libyaml marks every syntax error"
-    position = Position(line=mark.line + 1, column=mark.column + 1)
     character = text[mark.index : mark.index + 1]
+    position = Position(line=mark.line + 1, column=mark.column + 1) if character else _end_of(text.rstrip())
     theirs = error.problem or ""
     if character == "\t":
         return position.problem("YAML can't be indented with a tab; use spaces")

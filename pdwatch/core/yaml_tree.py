@@ -129,7 +129,7 @@ def kind_of(text: str) -> Kind:
 
 
 _LONGEST_SHOWN = 80
-_PLAIN_WORD = re.compile(r"[\w./:@+*~#%&=<>…-]+")
+_PLAIN_WORD = re.compile(r"[\w./:@+*~!#%&=<>…-]+")
 
 
 def shown(text: str) -> str:
