@@ -22,7 +22,8 @@ DEFAULT_REGISTRY = "docker.io"
 
 _LONGEST_REPOSITORY = 255
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_HOST = rf"(?:(?:{_LABEL}(?:\.{_LABEL})+|localhost|\[[a-fA-F0-9:]+\])(?::[0-9]+)?|{_LABEL}:[0-9]+)"
+"""What tells a host from the first part of a path: a dot, a port, brackets, or that it is localhost."""
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
@@ -77,13 +78,9 @@ def parse_reference(text: str) -> ImageRef | None:
 
 
 def registry_host(ref: ImageRef) -> str:
-    """Return the host, with its port, that ``ref`` is pulled from and pushed to.
-
-    As Docker has it, the first part of a repository is a host only if a dot, a port or ``localhost`` says so.
-    """
+    """Return the host, with its port, that ``ref`` is pulled from and pushed to."""
     first, slash, _ = ref.repository.partition("/")
-    is_host = slash and ("." in first or ":" in first or first == "localhost" or first != first.lower())
-    return first if is_host else DEFAULT_REGISTRY
+    return first if slash and re.fullmatch(_HOST, first) else DEFAULT_REGISTRY
 
 
 def _repository(name: str, registry: str | None) -> str:

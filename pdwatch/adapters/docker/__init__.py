@@ -18,13 +18,12 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def docker_ports(
-    *, registry: str | None, push: bool = True, report: Callable[[str], None] = lambda _: None
+    *, registry: str | None, report: Callable[[str], None] = lambda _: None
 ) -> AsyncIterator[tuple[ImageBuilder, ImagePublisher]]:
     """Open a connection to Docker, and yield what builds and what publishes images over it.
 
     Args:
         registry: Where images are pushed to; None leaves them in Docker.
-        push: False leaves them in Docker all the same, under the registry's names.
         report: Called with each step of the work, for people to watch.
 
     Raises:
@@ -32,5 +31,5 @@ async def docker_ports(
     """
     async with connect() as api:
         builder = DockerBuilder(api, engine=engine_files(), report=report)
-        publisher = RegistryPublisher(api, report=report) if registry and push else LocalPublisher(api)
+        publisher = RegistryPublisher(api, report=report) if registry else LocalPublisher(api)
         yield builder, publisher
