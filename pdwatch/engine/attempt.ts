@@ -1,6 +1,6 @@
 /** One node's attempts: its time limit, its retries, and what is told when one fails. */
 
-import type { Clock } from "./clock.ts";
+import { type Clock, since, sleep } from "./clock.ts";
 import { messageOf } from "./errors.ts";
 import { encodeOutput } from "./json.ts";
 import type { Context, Logger, NodeFunction } from "./mod.ts";
@@ -56,14 +56,14 @@ export async function runNode(
   const timing = (): NodeTiming => ({
     startedAt,
     completedAt: clock.now().toISOString(),
-    durationMs: since(began, clock),
+    durationMs: since(clock, began),
     attemptsMs,
   });
   for (let attempt = 1;; attempt++) {
     const attemptBegan = clock.elapsed();
     const result = await runOnce(run, input, limits.timeoutMs, environment)
       .then((output) => ({ output }), (thrown: unknown) => ({ thrown }));
-    attemptsMs.push(since(attemptBegan, clock));
+    attemptsMs.push(since(clock, attemptBegan));
     if ("output" in result) return { output: result.output, timing: timing() };
     const { thrown } = result;
     const error = environment.redact(messageOf(thrown));
@@ -73,7 +73,7 @@ export async function runNode(
     }
     const pauseMs = FIRST_PAUSE_MS * 2 ** (attempt - 1);
     log.warn(`failed, next attempt in ${pauseMs}ms: ${error}`, { attempt, thrown });
-    await clock.sleep(pauseMs);
+    await sleep(clock, pauseMs);
   }
 }
 
@@ -84,25 +84,18 @@ async function runOnce(
   timeoutMs: number,
   environment: NodeEnvironment,
 ): Promise<string> {
-  const nodeSignal = new AbortController();
-  const timer = new AbortController();
-  const timeIsUp = new DOMException(`timed out after ${timeoutMs}ms`, "TimeoutError");
-  const limit = environment.clock.sleep(timeoutMs, timer.signal).then(() =>
-    Promise.reject(timeIsUp)
-  );
-  const result =
-    (async () => await run(environment.context(nodeSignal.signal), JSON.parse(input)))();
+  const told = new AbortController();
+  const limit = Promise.withResolvers<never>();
+  let timeIsUp: DOMException | undefined;
+  const cancel = environment.clock.after(timeoutMs, () => {
+    timeIsUp = new DOMException(`timed out after ${timeoutMs}ms`, "TimeoutError");
+    limit.reject(timeIsUp);
+  });
+  const result = (async () => await run(environment.context(told.signal), JSON.parse(input)))();
   try {
-    return encodeOutput(await Promise.race([result, limit]));
-  } catch (error) {
-    if (error === timeIsUp) nodeSignal.abort(timeIsUp);
-    throw error;
+    return encodeOutput(await Promise.race([result, limit.promise]));
   } finally {
-    timer.abort();
+    cancel();
+    if (timeIsUp !== undefined) told.abort(timeIsUp);
   }
-}
-
-/** Milliseconds to the microsecond: what the clock can tell. */
-export function since(began: number, clock: Clock): number {
-  return Math.round((clock.elapsed() - began) * 1000) / 1000;
 }

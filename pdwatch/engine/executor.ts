@@ -6,9 +6,8 @@ import {
   type NodeTiming,
   type Outcome,
   runNode,
-  since,
 } from "./attempt.ts";
-import type { Clock } from "./clock.ts";
+import { type Clock, since } from "./clock.ts";
 import type { Graph } from "./graph.ts";
 import type { NodeFunction } from "./mod.ts";
 
@@ -100,7 +99,7 @@ export async function execute(
     timing: {
       startedAt,
       completedAt: clock.now().toISOString(),
-      durationMs: since(began, clock),
+      durationMs: since(clock, began),
       nodeTimings: collect(program.stages, outcomes, ({ timing }) => timing),
     },
   };

@@ -1,4 +1,5 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { sleep } from "./clock.ts";
 import { execute, type Program, type RunResult } from "./executor.ts";
 import type { NodeFunction } from "./mod.ts";
 import { programOf, TestEnvironment } from "./testing/environment.ts";
@@ -6,14 +7,14 @@ import { programOf, TestEnvironment } from "./testing/environment.ts";
 /** Says which node it is and what it got, after `ms` of virtual time. */
 function echo(name: string, environment: TestEnvironment, ms = 0): NodeFunction {
   return async (_, input) => {
-    await environment.clock.sleep(ms);
+    await sleep(environment.clock, ms);
     return { [name]: input };
   };
 }
 
 function failing(message: string, environment: TestEnvironment, ms = 0): NodeFunction {
   return async () => {
-    await environment.clock.sleep(ms);
+    await sleep(environment.clock, ms);
     throw new Error(message);
   };
 }
@@ -105,7 +106,7 @@ Deno.test("a node of a later stage that ran ahead of a failure is left out of th
 Deno.test("runs at the same time do not see one another", async () => {
   const environment = new TestEnvironment();
   const program = programOf({
-    a: (_, input) => environment.clock.sleep(input as number).then(() => input),
+    a: (_, input) => sleep(environment.clock, input as number).then(() => input),
     b: (_, input) => Promise.resolve(input),
   }, ["a b"]);
   const runs = [30, 20, 10].map((payload) => execute(program, payload, environment));

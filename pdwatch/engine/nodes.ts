@@ -1,7 +1,5 @@
 /** Finds and imports the nodes' modules. */
 
-import { join, relative, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { messageOf, StartError } from "./errors.ts";
 import type { NodeFunction } from "./mod.ts";
 import type { Workflow } from "./workflow.ts";
@@ -30,9 +28,9 @@ export async function importNodes(
 }
 
 async function importNode(directory: string, path: string): Promise<NodeFunction> {
-  const file = join(directory, path);
-  if (!await isInside(directory, file)) throw new StartError("is outside the workflow's directory");
-  const module = await import(pathToFileURL(file).href);
+  const url = new URL(`./${encodePath(path)}`, rootOf(directory));
+  if (!await isInside(directory, url)) throw new StartError("is outside the workflow's directory");
+  const module = await import(url.href);
   const run = module.default;
   if (typeof run === "function") return run;
   const found = run === undefined ? "has no default export" : `exports a ${typeof run} as default`;
@@ -42,14 +40,21 @@ async function importNode(directory: string, path: string): Promise<NodeFunction
 }
 
 /** Both as written, so that nothing outside is even looked at, and with every link followed. */
-async function isInside(directory: string, file: string): Promise<boolean> {
-  if (leaves(directory, file)) return false;
-  const [realDirectory, realFile] = await Promise.all([directory, file].map(realPath));
-  return !leaves(realDirectory, realFile);
+async function isInside(directory: string, url: URL): Promise<boolean> {
+  if (!url.href.startsWith(rootOf(directory))) return false;
+  const paths = [directory, decodeURIComponent(url.pathname)];
+  const [realDirectory, realFile] = await Promise.all(paths.map(realPath));
+  return realFile.startsWith(`${realDirectory}/`);
 }
 
-function leaves(directory: string, file: string): boolean {
-  return relative(resolve(directory), resolve(file)).split("/")[0] === "..";
+/** The directory as a URL, with a slash at its end. */
+function rootOf(directory: string): string {
+  return new URL(`file://${encodePath(directory)}/`).href;
+}
+
+/** Any sign may be part of a file's name, also those that mean something in a URL. */
+function encodePath(path: string): string {
+  return encodeURI(path).replace(/[?#]/g, encodeURIComponent);
 }
 
 async function realPath(path: string): Promise<string> {
@@ -64,7 +69,7 @@ async function realPath(path: string): Promise<string> {
 /** One line with the place of the fault; paths as the author writes them, no colours. */
 function explain(error: unknown, directory: string): string {
   if (error instanceof StartError) return error.message;
-  const root = `${pathToFileURL(directory).href}/`;
+  const root = rootOf(directory);
   const stack = error instanceof Error ? error.stack ?? "" : "";
   const frames = stack.split("\n").filter((line) => line.trimStart().startsWith("at "));
   const place = frames.find((frame) => frame.includes(root)) ?? "";

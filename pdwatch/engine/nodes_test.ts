@@ -55,7 +55,19 @@ const MUST_BE = "it must be a function: export default async function run(ctx, i
 
 const refused: [string, string, Files, string, Files?][] = [
   ["a path that leads out", "../b.ts", { "b.ts": "", "flow/x": "" }, OUTSIDE],
-  ["an absolute path", "/../../etc/passwd", { "flow/x": "" }, OUTSIDE],
+  ["a path from the root that leads out", "/../../etc/passwd", { "flow/x": "" }, OUTSIDE],
+  [
+    "an absolute path, since it is one within the directory",
+    "/etc/passwd",
+    { "flow/x": "" },
+    "does not exist",
+  ],
+  [
+    "a URL, since it is a path within the directory",
+    "https://h/a.ts",
+    { "flow/x": "" },
+    "does not exist",
+  ],
   ["a link that leads out", "./a.ts", { "b.ts": "", "flow/x": "" }, OUTSIDE, {
     "flow/a.ts": "../b.ts",
   }],

@@ -5,13 +5,13 @@ import type { Clock } from "../clock.ts";
 
 interface Timer {
   readonly at: number;
-  readonly wake: () => void;
+  readonly call: () => void;
 }
 
 export class VirtualClock implements Clock {
   /** Milliseconds since the epoch and since the clock's start alike. */
   time = 0;
-  #timers: Timer[] = [];
+  readonly #timers = new Set<Timer>();
 
   now(): Date {
     return new Date(this.time);
@@ -21,15 +21,10 @@ export class VirtualClock implements Clock {
     return this.time;
   }
 
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const timer = { at: this.time + ms, wake: resolve };
-    this.#timers.push(timer);
-    signal?.addEventListener("abort", () => {
-      this.#timers = this.#timers.filter((other) => other !== timer);
-      reject(signal.reason);
-    });
-    return promise;
+  after(ms: number, call: () => void): () => void {
+    const timer = { at: this.time + ms, call };
+    this.#timers.add(timer);
+    return () => void this.#timers.delete(timer);
   }
 
   /** Lets time pass, from timer to timer, until `promise` settles. */
@@ -37,16 +32,16 @@ export class VirtualClock implements Clock {
     let settled = false;
     const settle = (): void => void (settled = true);
     promise.then(settle, settle);
-    for (await everythingWaits(); !settled; await everythingWaits()) this.#wakeNext();
+    for (await everythingWaits(); !settled; await everythingWaits()) this.#fireNext();
     return await promise;
   }
 
-  #wakeNext(): void {
-    const [next] = this.#timers.toSorted((a, b) => a.at - b.at);
+  #fireNext(): void {
+    const [next] = [...this.#timers].sort((a, b) => a.at - b.at);
     if (next === undefined) throw new Error("nothing is left to wait for");
-    this.#timers = this.#timers.filter((other) => other !== next);
+    this.#timers.delete(next);
     this.time = next.at;
-    next.wake();
+    next.call();
   }
 }
 

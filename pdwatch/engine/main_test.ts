@@ -1,0 +1,291 @@
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { Engine, Gate, spawnEngine } from "./testing/engine.ts";
+import { type Sources, withWorkflow } from "./testing/workflow.ts";
+
+/** A node that waits for an answer from the URL it is given. */
+const WAITS = `
+  import type { Context } from "pipedreamer";
+  export default async function run(_ctx: Context, input: { url: string }): Promise<string> {
+    return await (await fetch(input.url)).text();
+  }`;
+
+function post(payload: unknown): RequestInit {
+  return {
+    method: "POST",
+    body: JSON.stringify(payload),
+    headers: { "Content-Type": "application/json" },
+  };
+}
+
+/** Runs an engine that is expected to stop by itself. */
+async function outcomeOf(directory: string, ...args: string[]): Promise<[number, string]> {
+  const process = await spawnEngine(directory, ...args);
+  const { code, stdout, stderr } = await process.output();
+  strictEqual(new TextDecoder().decode(stdout), "");
+  return [code, new TextDecoder().decode(stderr).replaceAll(directory, "DIR")];
+}
+
+Deno.test("a workflow runs: shared code, config's limits, retries, webhook and health", () =>
+  withWorkflow({
+    nodes: {
+      double: `
+        import { Context } from "pipedreamer";
+        import { twice } from "../lib/twice.ts";
+        let calls = 0;
+        export default function run(ctx: Context, input: { n?: number; body?: { n: number } }): number {
+          if (++calls === 1) throw new Error("not at once");
+          ctx.log.info("doubling", input);
+          return twice(input.n ?? input.body?.n ?? 0);
+        }`,
+      say: "export default (_ctx: unknown, input: number) => Promise.resolve(`it is ${input}`);",
+    },
+    edges: [{ from: "double", to: "say" }],
+    triggers: [{ type: "webhook", path: "/hooks/n" }],
+    config: { retries: 1 },
+    files: {
+      "lib/twice.ts": "export const twice = (n: number): number => 2 * n;",
+      ".source-digest": "sha256:abc\n",
+    },
+  }, async (directory) => {
+    await using engine = await Engine.start(directory);
+    deepStrictEqual(await engine.ask("/health"), [200, {
+      status: "ok",
+      workflow: "test",
+      version: "1.0",
+      sourceDigest: "sha256:abc",
+    }]);
+    const [status, { outputs, timing }] = await engine.ask("/run", post({ n: 4 }));
+    deepStrictEqual([status, outputs], [200, { double: 8, say: "it is 8" }]);
+    strictEqual(timing.nodeTimings.double.attemptsMs.length, 2);
+    deepStrictEqual((await engine.logged("doubling")).args, [{ n: 4 }]);
+    const [, { outputs: fromWebhook }] = await engine.ask("/hooks/n", post({ n: 5 }));
+    strictEqual(fromWebhook.say, "it is 10");
+    engine.signal("SIGTERM");
+    deepStrictEqual(await engine.stopped(), { code: 0, stderr: "" });
+  }));
+
+Deno.test("SIGTERM: the run in flight finishes, no other starts, and the engine exits with 0", () =>
+  withWorkflow({ nodes: { wait: WAITS } }, async (directory) => {
+    await using gate = new Gate();
+    await using engine = await Engine.start(directory);
+    const inFlight = engine.ask("/run", post({ url: gate.url }));
+    await gate.arrived();
+    engine.signal("SIGTERM");
+    deepStrictEqual((await engine.logged("stopping")).args, [
+      { signal: "SIGTERM", runsInFlight: 1, graceMs: 25_000 },
+    ]);
+    deepStrictEqual(await engine.ask("/ready"), [503, { status: "draining" }]);
+    deepStrictEqual(await engine.ask("/run"), [503, { error: "the engine is stopping" }]);
+    gate.open();
+    const [status, { outputs }] = await inFlight;
+    deepStrictEqual([status, outputs], [200, { wait: "go" }]);
+    strictEqual((await engine.stopped()).code, 0);
+  }));
+
+Deno.test("a run that outlives the grace period is cut off, and the exit code says so", () =>
+  withWorkflow({ nodes: { wait: WAITS } }, async (directory) => {
+    await using gate = new Gate();
+    await using engine = await Engine.start(directory, "--grace", "0");
+    const inFlight = engine.ask("/run", post({ url: gate.url })).catch(() => "cut off");
+    await gate.arrived();
+    engine.signal("SIGINT");
+    await engine.logged("stopped with runs still in flight");
+    strictEqual((await engine.stopped()).code, 3);
+    strictEqual(await inFlight, "cut off");
+  }));
+
+Deno.test("a second signal does not wait for the run in flight", () =>
+  withWorkflow({ nodes: { wait: WAITS } }, async (directory) => {
+    await using gate = new Gate();
+    await using engine = await Engine.start(directory);
+    const inFlight = engine.ask("/run", post({ url: gate.url })).catch(() => "cut off");
+    await gate.arrived();
+    engine.signal("SIGINT");
+    await engine.logged("stopping");
+    engine.signal("SIGINT");
+    strictEqual((await engine.stopped()).code, 3);
+    strictEqual(await inFlight, "cut off");
+  }));
+
+Deno.test("a node that misbehaves leaves an error under its id and the engine alive", () =>
+  withWorkflow({
+    nodes: {
+      forgets: `export default () => {
+        Promise.reject(new Error("nobody waits for me"));
+        setTimeout(() => { throw new Error("nor for me"); });
+        return Promise.resolve(null);
+      }`,
+      hangs: "export default () => new Promise(() => {});",
+      late: `export default (ctx: { signal: AbortSignal }) =>
+        new Promise((_, reject) => ctx.signal.addEventListener("abort", () => reject(new Error("late"))));`,
+      responds: 'export default () => Promise.resolve(new Response("x"));',
+      throws: "export default () => { throw 7; };",
+    },
+    config: { timeoutMs: 50 },
+  }, async (directory) => {
+    await using engine = await Engine.start(directory);
+    const [status, { errors, outputs }] = await engine.ask("/run");
+    deepStrictEqual([status, outputs], [500, { forgets: null }]);
+    deepStrictEqual(errors, {
+      hangs: "timed out after 50ms",
+      late: "timed out after 50ms",
+      responds: "returned what JSON can't hold: the result is of type Response",
+      throws: "threw 7, which is not an Error",
+    });
+    strictEqual((await engine.ask("/health"))[0], 200);
+  }));
+
+Deno.test("a node may not read the environment or other files, write to /app, or start a program", () =>
+  withWorkflow({
+    nodes: {
+      tries: `export default async () => {
+        const attempts = {
+          env: () => Deno.env.get("HOME"),
+          read: () => Deno.readTextFile("/etc/passwd"),
+          write: () => Deno.writeTextFile("/app/x", ""),
+          run: () => new Deno.Command("true").output(),
+          ffi: () => Deno.dlopen("libc.so.6", {}),
+        };
+        const names = [];
+        for (const attempt of Object.values(attempts)) {
+          names.push(await (async () => await attempt())().then(() => "allowed", (error) => error.name));
+        }
+        return names;
+      };`,
+    },
+  }, async (directory) => {
+    await using engine = await Engine.start(directory);
+    const [, { outputs }] = await engine.ask("/run");
+    deepStrictEqual(outputs.tries, Array(5).fill("NotCapable"));
+  }));
+
+Deno.test("secrets reach nodes but not the log, and a rotated one counts for the next run", () =>
+  withWorkflow({
+    nodes: {
+      tell: `export default (ctx) => {
+        ctx.log.info("token", ctx.secrets.github);
+        return Promise.resolve(ctx.secrets.github.token.length);
+      };`,
+    },
+    files: {
+      "secrets/..1/github": '{"token": "canary-1"}',
+      "secrets/..2/github": '{"token": "canary-22"}',
+    },
+  }, async (directory) => {
+    const secrets = `${directory}/secrets`;
+    await Deno.symlink("..1", `${secrets}/..data`);
+    await Deno.symlink("..data/github", `${secrets}/github`);
+    await using engine = await Engine.start(directory, "--secrets", secrets);
+    strictEqual((await engine.ask("/run"))[1].outputs.tell, 8);
+    deepStrictEqual((await engine.logged("token")).args, [{ token: "[redacted]" }]);
+    await Deno.symlink("..2", `${secrets}/..new`);
+    await Deno.rename(`${secrets}/..new`, `${secrets}/..data`);
+    strictEqual((await engine.ask("/run"))[1].outputs.tell, 9);
+    deepStrictEqual((await engine.logged("token")).args, [{ token: "[redacted]" }]);
+  }));
+
+const GOOD = { good: "export default () => Promise.resolve(1);" };
+const WORKFLOW = ["--workflow", "WORKFLOW"];
+
+const refusals: [string, Sources, string[], number, string][] = [
+  ["no --workflow", { nodes: GOOD }, [], 2, "--workflow is missing"],
+  ["an unknown argument", { nodes: GOOD }, ["--watch"], 2, "unknown argument --watch"],
+  ["a flag without its value", { nodes: GOOD }, ["--port"], 2, "--port needs a value"],
+  [
+    "a port that is none",
+    { nodes: GOOD },
+    [...WORKFLOW, "--port", "http"],
+    2,
+    "--port must be a whole number from 0 to 65535, not http",
+  ],
+  [
+    "a workflow that is not there",
+    { nodes: GOOD },
+    ["--workflow", "DIR/nowhere/workflow.yaml"],
+    1,
+    "DIR/nowhere/workflow.json: No such file or directory (os error 2): " +
+    "readfile 'DIR/nowhere/workflow.json'; pdwatch compiles it from workflow.yaml",
+  ],
+  [
+    "a workflow that is not as it should be",
+    { nodes: GOOD, triggers: [{}] },
+    WORKFLOW,
+    1,
+    "DIR/workflow.json: triggers[0].type must be manual, cron or webhook",
+  ],
+  [
+    "a cycle",
+    {
+      nodes: { a: GOOD.good, b: GOOD.good },
+      edges: [{ from: "a", to: "b" }, { from: "b", to: "a" }],
+    },
+    WORKFLOW,
+    1,
+    "edges: nodes wait for one another: a → b → a",
+  ],
+  [
+    "nodes that do not import",
+    { nodes: { ...GOOD, bad: "export default 7;", worse: 'throw new Error("no");' } },
+    WORKFLOW,
+    1,
+    "node bad: ./nodes/bad.ts exports a number as default; it must be a function: " +
+    "export default async function run(ctx, input)\n" +
+    "pdwatch-engine: node worse: ./nodes/worse.ts does not import: no at nodes/worse.ts:1:7",
+  ],
+  [
+    "a node whose complaint holds a secret",
+    {
+      nodes: { a: 'throw new Error("canary-1 is no good");' },
+      files: { ".secrets/github": '{"token": "canary-1"}' },
+    },
+    WORKFLOW,
+    1,
+    "node a: ./nodes/a.ts does not import: [redacted] is no good at nodes/a.ts:1:7",
+  ],
+  [
+    "a package that is not in the image",
+    { nodes: { a: 'import "npm:left-pad@1"; export default () => 1;' } },
+    WORKFLOW,
+    1,
+    "node a: ./nodes/a.ts does not import: Failed loading https://registry.npmjs.org/left-pad for package " +
+    '"left-pad" 0: npm package not found in cache: "left-pad", --cached-only is specified. at nodes/a.ts:1:8',
+  ],
+  [
+    "a cron schedule that is none",
+    { nodes: GOOD, triggers: [{ type: "cron", schedule: "daily" }] },
+    WORKFLOW,
+    1,
+    'triggers[0].schedule: "daily" is not a cron schedule',
+  ],
+];
+
+for (const [name, sources, args, code, message] of refusals) {
+  Deno.test(`does not start with ${name}, and says so`, () =>
+    withWorkflow(sources, async (directory) => {
+      const placed = args.map((arg) =>
+        arg.replace("WORKFLOW", "DIR/workflow.yaml").replace("DIR", directory)
+      );
+      deepStrictEqual(await outcomeOf(directory, ...placed), [
+        code,
+        `pdwatch-engine: ${message}\n`,
+      ]);
+    }));
+}
+
+Deno.test("does not start on a port in use, and says so", () =>
+  withWorkflow({ nodes: GOOD }, async (directory) => {
+    await using other = new Gate();
+    const { port } = new URL(other.url);
+    const [code, stderr] = await outcomeOf(
+      directory,
+      "--workflow",
+      `${directory}/workflow.yaml`,
+      "--port",
+      port,
+    );
+    strictEqual(code, 1);
+    match(
+      stderr,
+      new RegExp(`^pdwatch-engine: cannot listen on port ${port}: Address already in use .*\n$`),
+    );
+  }));

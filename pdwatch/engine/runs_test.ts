@@ -1,0 +1,131 @@
+import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
+import { createLogger } from "./logger.ts";
+import type { NodeFunction } from "./mod.ts";
+import { Redactor } from "./redaction.ts";
+import { Runs } from "./runs.ts";
+import type { Secrets } from "./secrets.ts";
+import { programOf } from "./testing/environment.ts";
+import { VirtualClock } from "./testing/virtual_clock.ts";
+
+interface Line {
+  level: string;
+  workflow: string;
+  node?: string;
+  runId?: string;
+  message: string;
+  args?: unknown[];
+}
+
+/** Runs of one node `a`, whose secrets are read from `secrets` as it is at the time. */
+function runsOf(run: NodeFunction, secrets: { now: Secrets } = { now: {} }): {
+  runs: Runs;
+  clock: VirtualClock;
+  lines: Line[];
+} {
+  const clock = new VirtualClock();
+  const redactor = new Redactor();
+  const lines: Line[] = [];
+  const output = {
+    format: "json",
+    write: (line: string) => void lines.push(JSON.parse(line)),
+    now: () => clock.now(),
+    redact: (text: string) => redactor.redact(text),
+  } as const;
+  let count = 0;
+  const runs = new Runs({
+    workflow: {
+      name: "hello",
+      version: "1.0",
+      triggers: [],
+      nodes: new Map([["a", { path: "./a.ts", config: { limit: 5 } }]]),
+      edges: [],
+      timeoutMs: 30_000,
+      retries: 0,
+    },
+    program: programOf({ a: run }),
+    clock,
+    redactor,
+    readSecrets: () => Promise.resolve(secrets.now),
+    logger: (scope) => createLogger(output, scope),
+    newRunId: () => `run-${++count}`,
+  });
+  return { runs, clock, lines };
+}
+
+Deno.test("a node gets its config, the secrets and a logger that says where it logs", async () => {
+  const secrets = { now: { github: { token: "ghp_abc" } } };
+  const { runs, lines } = runsOf((ctx, input) => {
+    ctx.log.info("hello");
+    return Promise.resolve([ctx.config, ctx.secrets, input]);
+  }, secrets);
+  const { id, result } = await runs.start("manual", { n: 1 });
+  strictEqual(id, "run-1");
+  deepStrictEqual(result.outputs.a, [{ limit: 5 }, secrets.now, { n: 1 }]);
+  const { workflow, node, runId, message } = lines[0];
+  deepStrictEqual([workflow, node, runId, message], ["hello", "a", "run-1", "hello"]);
+});
+
+Deno.test("a rotated secret is seen by the next run, and both old and new are masked", async () => {
+  const secrets = { now: { github: { token: "first-token" } } };
+  const { runs, lines } = runsOf((ctx) => {
+    ctx.log.info("first-token or second-token");
+    return Promise.resolve(ctx.secrets.github.token);
+  }, secrets);
+  strictEqual((await runs.start("manual", {})).result.outputs.a, "first-token");
+  secrets.now = { github: { token: "second-token" } };
+  strictEqual((await runs.start("manual", {})).result.outputs.a, "second-token");
+  const messages = lines.filter(({ node }) => node === "a").map(({ message }) => message);
+  deepStrictEqual(messages, ["[redacted] or second-token", "[redacted] or [redacted]"]);
+});
+
+Deno.test("a secret does not leave through an error's text", async () => {
+  const { runs } = runsOf((ctx) => Promise.reject(new Error(`bad ${ctx.secrets.github.token}`)), {
+    now: { github: { token: "ghp_abc" } },
+  });
+  deepStrictEqual((await runs.start("manual", {})).result.errors, { a: "bad [redacted]" });
+});
+
+Deno.test("the end of each run is logged, with its trigger and what failed", async () => {
+  const { runs, lines } = runsOf((_, input) =>
+    input === "bad" ? Promise.reject(new Error("no")) : Promise.resolve(1)
+  );
+  await runs.start("cron 0 9 * * *", {});
+  await runs.start("manual", "bad");
+  const ends = lines.filter(({ node }) => node === undefined)
+    .map(({ level, message, runId, args }) => ({ level, message, runId, args }));
+  deepStrictEqual(ends, [
+    {
+      level: "info",
+      message: "run succeeded",
+      runId: "run-1",
+      args: [{ trigger: "cron 0 9 * * *", durationMs: 0 }],
+    },
+    {
+      level: "error",
+      message: "run failed",
+      runId: "run-2",
+      args: [{ trigger: "manual", durationMs: 0, errors: { a: "no" } }],
+    },
+  ]);
+});
+
+Deno.test("draining waits for the runs in flight and starts no other", async () => {
+  const waiting = Promise.withResolvers<string>();
+  const { runs, clock } = runsOf(() => waiting.promise);
+  clock.after(500, () => waiting.resolve("done"));
+  const inFlight = runs.start("manual", {});
+  strictEqual(runs.inFlight, 1);
+  const drained = runs.drain();
+  strictEqual(runs.draining, true);
+  await rejects(runs.start("manual", {}), { name: "Draining" });
+  await clock.until(drained);
+  strictEqual(clock.time, 500);
+  strictEqual((await inFlight).result.outputs.a, "done");
+  strictEqual(runs.inFlight, 0);
+});
+
+Deno.test("with nothing in flight draining is done at once", async () => {
+  const { runs, clock } = runsOf(() => Promise.resolve(1));
+  await runs.drain();
+  strictEqual(clock.time, 0);
+});
