@@ -196,13 +196,17 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def _event_time(event: Mapping[str, Any]) -> datetime:
-    """Return when an Event last happened; events of the newer API have a series or an eventTime alone."""
+    """Return the second in which an Event last happened.
+
+    Events of the newer API have a series or an eventTime alone, which is finer; the order within a second is
+    not known either way.
+    """
     series = event.get("series") or {}
     metadata = event.get("metadata") or {}
-    at = (
+    at = _timestamp(
         event.get("lastTimestamp")
         or series.get("lastObservedTime")
         or event.get("eventTime")
         or metadata.get("creationTimestamp")
     )
-    return _timestamp(at) or _NEVER
+    return at.replace(microsecond=0) if at else _NEVER

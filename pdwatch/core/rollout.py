@@ -128,7 +128,7 @@ def _topic(status: RolloutStatus) -> tuple[int, RolloutTransition, str]:
 
 
 def _missing(deployment: ObservedDeployment) -> str:
-    """Say what a rollout lacks to be complete, in the order of kubectl's ``rollout_status.go``, or nothing."""
+    """Say what a rollout lacks to be complete, in kubectl's order (``rollout_status.go``); else nothing."""
     if deployment.observed_generation < deployment.generation:
         return "the change has not been observed yet"
     if deployment.deadline_exceeded:
@@ -136,7 +136,7 @@ def _missing(deployment: ObservedDeployment) -> str:
     if deployment.updated < deployment.desired:
         return f"{deployment.updated} of {deployment.desired} new replicas have been created"
     if deployment.replicas > deployment.updated:
-        return f"{deployment.replicas - deployment.updated} old replicas are pending termination"
+        return f"old replicas pending termination: {deployment.replicas - deployment.updated}"
     if deployment.available < deployment.updated:
         return f"{deployment.available} of {deployment.updated} new replicas are available"
     return ""

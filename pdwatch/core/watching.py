@@ -74,6 +74,10 @@ class NamespaceState:
         """Return the Deployment as last seen."""
         return self._deployments.get(name)
 
+    def told(self, name: str) -> ViewChange | None:
+        """Return what was last told of a Deployment that is there."""
+        return self._told.get(name)
+
     def take_deployments(self, change: WatchChange) -> list[ViewChange]:
         """Take in a change from the watch of Deployments."""
         match change:

@@ -3,24 +3,21 @@ from __future__ import annotations
 import json
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
-from logging import DEBUG
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import structlog
-from structlog import make_filtering_bound_logger
-from structlog.testing import LogCapture
 
 from pdwatch.adapters.kubernetes.connection import connect
 from pdwatch.adapters.kubernetes.list_watch import Collection, ListWatch, WatchPolicy
 from pdwatch.core.watching import Listed, Removed, Upserted
-from pdwatch.logs import Event, EventLog
+from pdwatch.logs import Event
 from tests.adapters.kubeconfigs import kubeconfig
+from tests.adapters.recorded_log import RecordedLog
 from tests.adapters.scripted_server import HANG, RESET, answer, scripted_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, MutableMapping
+    from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
     from pdwatch.core.watching import WatchChange
@@ -36,13 +33,6 @@ HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
 GONE = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
 GONE_ANSWER: Answer = (answer(410, GONE),)
-
-
-def recorded_log() -> tuple[EventLog, list[MutableMapping[str, Any]]]:
-    """Return a log, and the lines that it gets."""
-    capture = LogCapture()
-    everything = make_filtering_bound_logger(DEBUG)
-    return EventLog(structlog.wrap_logger(None, [capture], wrapper_class=everything)), capture.entries
 
 
 def pod(name: str, version: int) -> dict[str, Any]:
@@ -81,7 +71,7 @@ class Followed:
 
     server: ScriptedServer
     changes: AsyncIterator[WatchChange]
-    lines: list[MutableMapping[str, Any]]
+    log: RecordedLog
 
     async def take(self, count: int) -> list[WatchChange]:
         return [await anext(self.changes) for _ in range(count)]
@@ -99,23 +89,20 @@ class Followed:
 
     @property
     def disconnections(self) -> list[str]:
-        return [line["reason"] for line in self.logged(Event.WATCH_DISCONNECTED)]
-
-    def logged(self, event: Event) -> list[MutableMapping[str, Any]]:
-        return [line for line in self.lines if line["event"] == event]
+        return [line["reason"] for line in self.log.named(Event.WATCH_DISCONNECTED)]
 
 
 @asynccontextmanager
 async def followed(
     path: Path, script: Iterable[Answer], policy: WatchPolicy = IMPATIENT
 ) -> AsyncIterator[Followed]:
-    log, lines = recorded_log()
+    log = RecordedLog()
     async with (
         scripted_server(script) as server,
         connect(kubeconfig=kubeconfig(path / "config", server.url)) as api,
         aclosing(ListWatch(api, PODS, log=log, policy=policy).changes()) as changes,
     ):
-        yield Followed(server, changes, lines)
+        yield Followed(server, changes, log)
 
 
 def listed(*items: dict[str, Any], version: int = 10) -> Listed:
@@ -138,7 +125,7 @@ async def test_everything_is_listed_and_then_watched_from_there(tmp_path: Path) 
         assert asked["labelSelector"] == "a=b"
         assert (asked["resourceVersion"], asked["allowWatchBookmarks"]) == ("10", "true")
         assert 300 <= int(asked["timeoutSeconds"]) <= 600
-        assert [line["count"] for line in follow.logged(Event.WATCH_LISTED)] == [1]
+        assert [line["count"] for line in follow.log.named(Event.WATCH_LISTED)] == [1]
 
 
 async def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
@@ -183,7 +170,7 @@ async def test_a_version_that_is_gone_means_listing_again(tmp_path: Path, gone: 
             Upserted(manifest=pod("c", 21)),
         ]
         assert follow.versions == ["10", "20"]
-        assert [line["reason"] for line in follow.logged(Event.WATCH_RELISTED)] == ["expired"]
+        assert [line["reason"] for line in follow.log.named(Event.WATCH_RELISTED)] == ["expired"]
         assert follow.disconnections == []
 
 
@@ -278,7 +265,7 @@ async def test_a_list_that_fails_is_tried_again(tmp_path: Path) -> None:
     async with followed(tmp_path, script) as follow:
         assert await follow.take(1) == [listed(pod("a", 5))]
         assert follow.disconnections == ["unavailable"]
-        assert len(follow.logged(Event.WATCH_LISTED)) == 1
+        assert len(follow.log.named(Event.WATCH_LISTED)) == 1
 
 
 @pytest.mark.parametrize(("code", "reason"), [(401, "unauthorized"), (403, "forbidden")])
@@ -289,7 +276,7 @@ async def test_a_refusal_is_reported_and_tried_again_slowly(tmp_path: Path, code
     ) as follow:
         await follow.take(2)
         assert follow.disconnections == [reason]
-        assert 0.1 <= follow.logged(Event.WATCH_DISCONNECTED)[0]["retry_in_s"] <= 0.2
+        assert 0.1 <= follow.log.named(Event.WATCH_DISCONNECTED)[0]["retry_in_s"] <= 0.2
         assert set(follow.versions) == {"10"}
 
 

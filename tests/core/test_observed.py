@@ -350,6 +350,13 @@ PROBE = event("Unhealthy", "Readiness probe failed: connection refused", at="10:
         ),
         pytest.param(
             pod(),
+            [{"reason": "Scheduled", "eventTime": "2024-05-01T10:00:05.350029Z"}, SANDBOX],
+            "FailedCreatePodSandBox",
+            'runtime "runsc" not found',
+            id="what went wrong in the second of the last step is not over",
+        ),
+        pytest.param(
+            pod(),
             [event("FailedMount", "timed out"), event("Pulling", at="10:00:09")],
             "",
             "",

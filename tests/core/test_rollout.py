@@ -71,7 +71,7 @@ CRASHING = pod(reason="CrashLoopBackOff", message="exited with code 1", restarts
             deployment(desired=2), PROGRESSING, "1 of 2 new replicas have been created", id="not all created"
         ),
         pytest.param(
-            deployment(replicas=2), PROGRESSING, "1 old replicas are pending termination", id="old ones left"
+            deployment(replicas=2), PROGRESSING, "old replicas pending termination: 1", id="old ones left"
         ),
         pytest.param(FIRST, PROGRESSING, "0 of 1 new replicas are available", id="not available yet"),
         pytest.param(

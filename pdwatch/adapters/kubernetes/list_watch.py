@@ -70,9 +70,13 @@ _REASONS: Mapping[type[PdwatchError], str] = {
     ResourceExpiredError: "expired",
     UnauthorizedError: "unauthorized",
 }
-"""Stable words for log lines; anything else is ``rejected``."""
 _RESUMABLE = (ClusterUnavailableError, ForbiddenError, UnauthorizedError)
 """After these a watch goes on where it was; after any other error only a list helps."""
+
+
+def reason_of(error: PdwatchError) -> str:
+    """Return the stable word that log lines have for what interrupts a watch."""
+    return _REASONS.get(type(error), "rejected")
 
 
 class ListWatch:
@@ -205,7 +209,7 @@ class ListWatch:
 
     async def _recover(self, error: PdwatchError) -> None:
         """Decide where to go on, say once what is wrong, and wait."""
-        reason = _REASONS.get(type(error), "rejected")
+        reason = reason_of(error)
         if not isinstance(error, _RESUMABLE):
             if self._version is not None:
                 self._relist_reason = reason
