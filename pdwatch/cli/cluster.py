@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import print_json, style
+from pdwatch.cli.options import NamespaceType
 from pdwatch.errors import ClusterUnavailableError, ExitCode, UnauthorizedError
 
 if TYPE_CHECKING:
@@ -30,7 +31,12 @@ def command() -> None:
 
 
 @command.command(short_help="Say what is missing before workflows can run.")
-@click.option("-n", "--namespace", help="Where the workflows go.  [default: the context's namespace]")
+@click.option(
+    "-n",
+    "--namespace",
+    type=NamespaceType(),
+    help="Where the workflows go.  [default: the context's namespace]",
+)
 @click.option("--context", help="The kubeconfig's context.  [default: its current one]")
 @click.option("--fix", is_flag=True, help="Create the namespace when it is missing.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)

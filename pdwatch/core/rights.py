@@ -29,7 +29,7 @@ NAMESPACE_RIGHTS = (
     Right(group="", resource="secrets", verbs=("create", "patch"), why="apply local secrets (--secrets)"),
     Right(group="", resource="pods", verbs=("get", "list", "watch"), why="follow rollouts"),
     Right(group="", resource="pods/log", verbs=("get",), why="show why a pod crashes"),
-    Right(group="", resource="events", verbs=("list", "watch"), why="say why a pod does not start"),
+    Right(group="", resource="events", verbs=("list",), why="say why a pod does not start"),
 )
 """In every namespace that workflows go to. A server-side apply is a patch, and a create for a new object."""
 
