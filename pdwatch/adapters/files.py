@@ -1,0 +1,149 @@
+"""Reads workflow directories: which there are, what is in one at an instant, and what its files hold."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdwatch.adapters.scan import CHUNK_BYTES, Memory, scan
+from pdwatch.adapters.secrets import read_secrets
+from pdwatch.adapters.tree import TreeChangedError, is_utf8, open_regular
+from pdwatch.core.sources import DEPENDENCIES, WORKFLOW_FILE, outermost
+from pdwatch.errors import NotFoundError, SourceChangedError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pdwatch.core.model import SourceFile, SourceSnapshot
+
+_ATTEMPTS = 3
+
+
+class FileSource:
+    """Reads workflow directories; implements :class:`pdwatch.ports.SourceReader`.
+
+    A file that has been read is not read again until its stat shows a change, so that a scan after one save
+    costs one stat a file and one read.
+
+    Args:
+        recipe: Stands for what pdwatch adds to every image; see :func:`pdwatch.core.sources.source_digest`.
+    """
+
+    def __init__(self, *, recipe: str) -> None:
+        self._recipe = recipe
+        self._memories: dict[Path, Memory] = {}
+
+    async def scan(self, root: Path) -> SourceSnapshot:
+        """Take a snapshot of the directory as it is now.
+
+        What a person has to put right in the directory is a problem of the snapshot, not an error.
+
+        Raises:
+            NotFoundError: There is no ``workflow.yaml`` in ``root``.
+            SourceChangedError: Files kept changing while they were read.
+            SourceError: The directory or a file can't be read.
+        """
+        return await asyncio.to_thread(self._scan, root)
+
+    async def discover(self, roots: Sequence[Path]) -> frozenset[Path]:
+        """Find every directory at or under ``roots`` that holds a ``workflow.yaml``, as resolved paths.
+
+        Hidden directories and third-party code (``vendor``, ``node_modules``) are not searched, nor are
+        symbolic links followed: what they lead to is found at its own place, or lies elsewhere.
+
+        Raises:
+            NotFoundError: A root does not exist, or is no directory.
+            SourceError: A root can't be listed.
+        """
+        return await asyncio.to_thread(_discover, roots)
+
+    async def secrets(self, root: Path) -> Mapping[str, bytes]:
+        """Read the local secrets; see :func:`pdwatch.adapters.secrets.read_secrets`."""
+        return await asyncio.to_thread(read_secrets, root)
+
+    def _scan(self, root: Path) -> SourceSnapshot:
+        root = root.resolve()
+        for _ in range(_ATTEMPTS):
+            try:
+                snapshot, memory = scan(root, self._memories.get(root, Memory()), recipe=self._recipe)
+            except TreeChangedError as error:
+                changed = str(error)
+            except NotFoundError:
+                self._memories.pop(root, None)
+                raise
+            else:
+                self._memories[root] = memory
+                return snapshot
+        raise SourceChangedError(
+            f"{root / changed} changes while it is read",
+            remedy="keep files that a program goes on writing outside the workflow",
+        )
+
+
+def read_verified(snapshot: SourceSnapshot, file: SourceFile) -> Iterator[bytes]:
+    """Yield a file's content in chunks, and make sure that it still is what the snapshot says.
+
+    The last chunk comes only after the whole content has proved right, so that no reader ever holds a
+    complete file that differs.
+
+    Raises:
+        SourceChangedError: The file is gone, or differs in size or content.
+        SourceError: It can't be read.
+    """
+    path = snapshot.root / file.path
+    changed = SourceChangedError(f"{path} changed after it was scanned")
+    content = hashlib.sha256()
+    left = file.size
+    last = b""
+    try:
+        with open_regular(path) as source:
+            if os.fstat(source.fileno()).st_size != file.size:
+                raise changed
+            while chunk := source.read(CHUNK_BYTES):
+                left -= len(chunk)
+                if left < 0:
+                    raise changed
+                content.update(chunk)
+                if last:
+                    yield last
+                last = chunk
+    except FileNotFoundError:
+        raise changed from None
+    except OSError as error:
+        raise SourceError(f"{path} can't be read: {error.strerror}") from error
+    if content.hexdigest() != file.digest:
+        raise changed
+    if last:
+        yield last
+
+
+def _discover(roots: Sequence[Path]) -> frozenset[Path]:
+    found: set[Path] = set()
+    for root in outermost(_resolved(root) for root in roots):
+        for directory, below, names in os.walk(root):
+            below[:] = [name for name in below if _searched(name)]
+            if WORKFLOW_FILE in names:
+                found.add(Path(directory))
+    return frozenset(found)
+
+
+def _resolved(root: Path) -> Path:
+    try:
+        resolved = root.resolve(strict=True)
+        os.scandir(resolved).close()  # a directory below that can't be listed is passed over, but not a root
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFoundError(
+            f"{root} is not a directory",
+            remedy=f"create it, or name a directory at or above your {WORKFLOW_FILE}",
+        ) from None
+    except OSError as error:
+        raise SourceError(f"{root} can't be searched: {error.strerror}") from error
+    return resolved
+
+
+def _searched(name: str) -> bool:
+    # Neither a log line nor a Kubernetes object could carry a path that is not UTF-8.
+    return not name.startswith(".") and name not in DEPENDENCIES and is_utf8(name)

@@ -1,0 +1,222 @@
+"""One look at one workflow directory: list it, parse its ``workflow.yaml``, hash what ships."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from pdwatch.adapters.tree import Listing, TreeChangedError, list_tree, open_regular
+from pdwatch.core.model import Problem, SourceFile, SourceSnapshot
+from pdwatch.core.sources import DEPENDENCIES, WORKFLOW_FILE, Matcher, source_digest
+from pdwatch.core.workflow import ParsedWorkflow, parse_workflow
+from pdwatch.core.yaml_text import MAX_BYTES
+from pdwatch.errors import NotFoundError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+CHUNK_BYTES = 1 << 18
+_SETTLED_NS = 2_000_000_000
+"""The coarsest timestamps of any file system (FAT)."""
+_UNREADABLE = ParsedWorkflow(name=None, spec=None, problems=())
+
+_Stamp: TypeAlias = "tuple[int, ...]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A file as it was read.
+
+    ``settled`` says that an equal ``stamp`` proves that the file has not changed since. It does not when the
+    file had been changed right before it was read: another change within the same tick of the file system's
+    clock would leave the stamp as it is (what git calls "racily clean").
+    """
+
+    file: SourceFile
+    stamp: _Stamp
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What one scan of a directory leaves to the next."""
+
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    listed: frozenset[str] = frozenset()
+    parsed: ParsedWorkflow | None = None
+
+
+def scan(root: Path, memory: Memory, *, recipe: str) -> tuple[SourceSnapshot, Memory]:
+    """Take a snapshot of ``root``, a resolved path, and say what the next scan need not read again.
+
+    Raises:
+        NotFoundError: There is no ``workflow.yaml``.
+        TreeChangedError: Files changed meanwhile.
+        SourceError: The directory or a file can't be read.
+    """
+    return _Scan(root=root, memory=memory).run(recipe)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scan:
+    root: Path
+    memory: Memory
+    readings: dict[str, Reading] = field(default_factory=dict)
+    flaws: dict[str, str] = field(default_factory=dict)
+
+    def run(self, recipe: str) -> tuple[SourceSnapshot, Memory]:
+        listing = Listing()
+        self._list("", _holds_sources, listing)
+        listed = frozenset(listing.files)
+        parsed = self._parse(listing, listed)
+        matcher = Matcher.for_spec(parsed.spec)
+        for directory in tuple(listing.pruned):
+            if matcher.enters(directory):
+                self._list(directory, matcher.enters, listing)
+        for path in listing.files:
+            if path not in self.readings and matcher.ships(path):
+                self._read(path)
+        self.flaws.update(_shipped_flaws(listing, matcher))
+        snapshot = self._snapshot(parsed, links=_links(listing, matcher), recipe=recipe)
+        return snapshot, Memory(readings=self.readings, listed=listed, parsed=parsed)
+
+    def _list(self, start: str, enters: Callable[[str], bool], listing: Listing) -> None:
+        try:
+            list_tree(self.root, start=start, enters=enters, listing=listing)
+        except (FileNotFoundError, NotADirectoryError):
+            raise _no_workflow(self.root) from None
+        except OSError as error:
+            raise SourceError(f"{self.root} can't be listed: {error.strerror}") from error
+
+    def _parse(self, listing: Listing, listed: frozenset[str]) -> ParsedWorkflow:
+        """Parse the very bytes that are hashed, unless neither they nor the list of files have changed."""
+        if WORKFLOW_FILE in listing.flaws:
+            return _UNREADABLE
+        if WORKFLOW_FILE not in listed:
+            raise _no_workflow(self.root)
+        before = self.memory.parsed
+        if before is not None and listed == self.memory.listed and self._recall(WORKFLOW_FILE):
+            return before
+        content = self._read(WORKFLOW_FILE, keep=MAX_BYTES + 1)
+        return _UNREADABLE if content is None else parse_workflow(content, files=listed)
+
+    def _recall(self, path: str) -> bool:
+        """Take over the last scan's reading if it still holds."""
+        reading = self.memory.readings.get(path)
+        if reading is None or not reading.settled or reading.stamp != _stamp(self._stat(path)):
+            return False
+        self.readings[path] = reading
+        return True
+
+    def _stat(self, path: str) -> os.stat_result:
+        try:
+            return os.stat(f"{self.root}/{path}")  # noqa: PTH116  # a Path a file takes longer than its stat
+        except OSError as error:
+            raise TreeChangedError(path) from error
+
+    def _read(self, path: str, *, keep: int = 0) -> bytes | None:
+        """Take in a file, and return its first ``keep`` bytes; None when it can't be read."""
+        if not keep and self._recall(path):
+            return b""
+        try:
+            reading, kept = _read(f"{self.root}/{path}", path, keep=keep)
+        except PermissionError:
+            self.flaws[path] = "can't be read; allow it to be (chmod u+r)"
+            return None
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise TreeChangedError(path) from error
+        except OSError as error:
+            raise SourceError(f"{self.root}/{path} can't be read: {error.strerror}") from error
+        self.readings[path] = reading
+        return kept
+
+    def _snapshot(self, parsed: ParsedWorkflow, *, links: tuple[str, ...], recipe: str) -> SourceSnapshot:
+        flaws = (Problem(path=path, message=message) for path, message in self.flaws.items())
+        problems = tuple(sorted((*parsed.problems, *flaws), key=_order))
+        files = tuple(self.readings[path].file for path in sorted(self.readings))
+        return SourceSnapshot(
+            name=parsed.name or self.root.name,
+            root=self.root,
+            files=files,
+            digest=source_digest(files, recipe=recipe),
+            spec=None if problems else parsed.spec,
+            problems=problems,
+            links=links,
+        )
+
+
+def _holds_sources(directory: str) -> bool:
+    return directory.rpartition("/")[2] not in DEPENDENCIES | {".git"}
+
+
+def _shipped_flaws(listing: Listing, matcher: Matcher) -> dict[str, str]:
+    return {path: flaw for path, flaw in listing.flaws.items() if matcher.ships(path) or matcher.enters(path)}
+
+
+def _links(listing: Listing, matcher: Matcher) -> tuple[str, ...]:
+    targets = {
+        target for path, target in listing.links.items() if matcher.ships(path) or matcher.enters(path)
+    }
+    return tuple(
+        sorted(target for target in targets if not (matcher.ships(target) or matcher.enters(target)))
+    )
+
+
+def _read(location: str, path: str, *, keep: int) -> tuple[Reading, bytes]:
+    started_ns = time.time_ns()
+    content = hashlib.sha256()
+    kept = bytearray()
+    size = 0
+    with open_regular(location) as file:
+        before = os.fstat(file.fileno())
+        while chunk := file.read(CHUNK_BYTES):
+            content.update(chunk)
+            size += len(chunk)
+            kept += chunk[: max(0, keep - len(kept))]
+        after = os.fstat(file.fileno())
+    if _stamp(before) != _stamp(after) or size != after.st_size:
+        raise TreeChangedError(path)
+    reading = Reading(
+        file=SourceFile(path=path, size=size, digest=content.hexdigest()),
+        stamp=_stamp(after),
+        settled=is_settled(changed_ns=after.st_ctime_ns, read_ns=started_ns),
+    )
+    return reading, bytes(kept)
+
+
+def is_settled(*, changed_ns: int, read_ns: int) -> bool:
+    """Return whether a later change of a file must show in its ctime.
+
+    ctime counts, not mtime: nobody can set it back.
+
+    Args:
+        changed_ns: The file's ctime.
+        read_ns: When reading it began, by the same clock.
+    """
+    return read_ns - changed_ns >= _SETTLED_NS
+
+
+def _stamp(found: os.stat_result) -> _Stamp:
+    return (
+        stat.S_IFMT(found.st_mode),
+        found.st_dev,
+        found.st_ino,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    )
+
+
+def _order(problem: Problem) -> tuple[str, int, int, str, str]:
+    return problem.path, problem.line or 0, problem.column or 0, problem.where, problem.message
+
+
+def _no_workflow(root: Path) -> NotFoundError:
+    return NotFoundError(
+        f"there is no {WORKFLOW_FILE} in {root}", remedy="name a directory that holds one, or create it"
+    )

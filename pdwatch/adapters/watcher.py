@@ -1,0 +1,165 @@
+"""Tells which paths changed, by inotify, and beats when inotify may have missed something.
+
+The directories are watched one by one instead of recursively, since watchfiles' recursion follows symbolic
+links (one to ``/usr`` costs 15 000 watches and four seconds of a blocked event loop), and enters ``.git``.
+So a new directory means a new set of watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from watchfiles import awatch
+
+from pdwatch.adapters.tree import is_utf8
+from pdwatch.core.sources import SECRETS_DIRECTORY, outermost
+from pdwatch.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+_TICK_MS = 100
+"""How long nothing must have happened before the watches are renewed, and how soon a lost root is missed."""
+_LONGEST_STALE_S = 1.0
+"""How long the watches may go without new directories when something happens all the time."""
+
+_Identity: TypeAlias = "tuple[int, int] | None"
+
+
+class FileWatcher:
+    """Watches directory trees; implements :class:`pdwatch.ports.SourceWatcher`.
+
+    Args:
+        step_ms: How long nothing must have happened before a batch is told: long enough for an editor to
+            write, rename and change the mode of one file.
+        debounce_ms: How long a batch may grow when something happens all the time.
+        beat_s: How often at least to say that everything should be looked at: watchfiles drops an overflow
+            of inotify's queue silently.
+    """
+
+    def __init__(self, *, step_ms: int = 10, debounce_ms: int = 50, beat_s: float = 30.0) -> None:
+        self._step_ms = step_ms
+        self._debounce_ms = debounce_ms
+        self._beat_s = beat_s
+
+    async def changes(self, roots: Sequence[Path]) -> AsyncGenerator[frozenset[Path]]:
+        """Yield batches of changed absolute paths under ``roots``, links resolved; empty ones are beats.
+
+        The first beat comes as soon as the watches stand, and another whenever they had to be renewed, so
+        that a consumer misses nothing that happened before. Roots may be missing, go, and come back. Hidden
+        directories are not watched, but for ``.secrets``.
+
+        Raises:
+            SourceError: The system's limit on inotify watches or instances is reached; names the sysctl.
+        """
+        while True:
+            watched = await asyncio.to_thread(_survey, tuple(roots))
+            try:
+                async with aclosing(self._until_stale(watched)) as batches:
+                    async for batch in batches:
+                        yield batch
+            except (FileNotFoundError, PermissionError):
+                continue  # a directory went between the survey and the watch
+            except (OSError, RuntimeError, ExceptionGroup) as error:
+                _raise_unless_undecodable(error)
+
+    async def _until_stale(self, watched: _Watched) -> AsyncGenerator[frozenset[Path]]:
+        """Yield batches and beats until the directories are not those that are watched any more."""
+        clock = asyncio.get_running_loop().time
+        beat_at = clock()
+        stale_at: float | None = None
+        events = awatch(
+            *watched.directories,
+            watch_filter=None,
+            step=self._step_ms,
+            debounce=self._debounce_ms,
+            rust_timeout=min(_TICK_MS, round(self._beat_s * 1000)),
+            yield_on_timeout=True,
+            recursive=False,
+        )
+        async with aclosing(events):
+            async for event in events:
+                batch = frozenset(Path(path) for _, path in event)
+                if batch:
+                    yield batch
+                if clock() >= beat_at:
+                    yield frozenset()
+                    beat_at = clock() + self._beat_s
+                if watched.identities != _identities(watched.roots):
+                    return
+                if stale_at is None and any(_is_new_directory(path) for path in batch):
+                    stale_at = clock()
+                if stale_at is not None and (not batch or clock() - stale_at > _LONGEST_STALE_S):
+                    return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Watched:
+    """The directories to watch, and which directories the roots were when that was found out."""
+
+    roots: tuple[Path, ...]
+    identities: tuple[_Identity, ...]
+    directories: tuple[str, ...]
+
+
+def _survey(roots: tuple[Path, ...]) -> _Watched:
+    identities = _identities(roots)
+    directories: list[str] = []
+    for root in outermost(root.resolve() for root in roots):
+        for directory, below, _ in os.walk(root):
+            below[:] = [name for name in below if _is_watched(name)]
+            if os.access(directory, os.R_OK):
+                directories.append(directory)
+    return _Watched(roots=roots, identities=identities, directories=tuple(directories))
+
+
+def _identities(roots: tuple[Path, ...]) -> tuple[_Identity, ...]:
+    """Return which directory is at each root: inotify does not tell when a directory above is moved."""
+    return tuple(_identity(root) for root in roots)
+
+
+def _identity(root: Path) -> _Identity:
+    try:
+        found = root.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_new_directory(path: Path) -> bool:
+    # Events about a directory itself come only when it was made, moved, deleted, or its mode changed.
+    return _is_watched(path.name) and path.is_dir() and not path.is_symlink()
+
+
+def _is_watched(name: str) -> bool:
+    # watchfiles takes no path that is not UTF-8.
+    return (not name.startswith(".") or name == SECRETS_DIRECTORY) and is_utf8(name)
+
+
+def _raise_unless_undecodable(error: Exception) -> None:
+    """Raise what watchfiles met in pdwatch's words.
+
+    It gives up on a file whose name is not UTF-8, wherever it lies; then the watches have to be renewed.
+    """
+    cause = error
+    while isinstance(cause, ExceptionGroup):
+        cause = cause.exceptions[0]
+    message = str(cause)
+    if "Unable to decode path" in message:
+        return
+    if "file watch limit reached" in message:
+        raise SourceError(
+            "the system's limit on inotify watches is reached",
+            remedy="raise it (sysctl fs.inotify.max_user_watches=524288), or watch fewer directories",
+        ) from error
+    if "Too many open files" in message:
+        raise SourceError(
+            "the system's limit on inotify instances is reached",
+            remedy="raise it (sysctl fs.inotify.max_user_instances=512, or ulimit -n), or end other watchers",
+        ) from error
+    raise SourceError(f"watching files failed: {message}") from error
