@@ -28,7 +28,7 @@ _TREES = frozenset({"nodes", "lib"}) | DEPENDENCIES
 _PRIVATE = re.compile(r"(?:^|/)(?:\.secrets|\.env|\.git(?:/|$))")
 _LEFTOVER = re.compile(
     r"(?:^|/)(?:[^/]*~|#[^/]*#|\.#[^/]*|\.[^/]*\.(?:sw[a-z]|kate-swp)|\.goutputstream-[^/]*"
-    r"|[^/]*___jb_(?:tmp|old)___|4913|\.DS_Store)$"
+    r"|[^/]*___jb_(?:tmp|old)___|4913|\.DS_Store)(?:/|$)"
 )
 """What Vim, Emacs, Kate, GNOME, JetBrains and macOS leave beside a file that is open or being saved."""
 

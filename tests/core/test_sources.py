@@ -101,6 +101,7 @@ def test_include_patterns(pattern: str, path: str, *, ships: bool) -> None:
         ".git/config",
         "vendor/x/.git/HEAD",
         "nodes/greet.ts~",
+        "nodes/old~/greet.ts",
         "nodes/.greet.ts.swp",
         "nodes/.#greet.ts",
         "nodes/#greet.ts#",
