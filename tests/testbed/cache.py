@@ -21,7 +21,7 @@ def fingerprint(*recipe: object) -> str:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file, which is made when it is not there; the kernel frees it if we die."""
+    """Hold a file's exclusive lock, as soon as nobody else does; the kernel frees it if we die."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shlex
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.testbed.errors import PrerequisiteMissingError, TestbedError
 
@@ -28,10 +28,6 @@ class PodResponse:
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-    def json(self) -> Any:
-        """Return the body as a document."""
-        return json.loads(self.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +82,21 @@ class Testbed:
         return output.decode()
 
     async def pod_http(
-        self,
-        namespace: str,
-        workflow_name: str,
-        path: str,
-        *,
-        method: str = "GET",
-        body: bytes | None = None,
+        self, namespace: str, workflow_name: str, path: str, method: str = "GET", body: bytes | None = None
+    ) -> str:
+        """Return the text of a pod's successful answer; see :meth:`pod_request`.
+
+        Raises:
+            TestbedError: The status is 400 or above; the message has it and the text.
+        """
+        response = await self.pod_request(namespace, workflow_name, path, method, body)
+        text = response.body.decode()
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            raise TestbedError(f"{method} {path} of {namespace}/{workflow_name}: {response.status} {text}")
+        return text
+
+    async def pod_request(
+        self, namespace: str, workflow_name: str, path: str, method: str = "GET", body: bytes | None = None
     ) -> PodResponse:
         """Speak to a ready pod behind the workflow's Service, through kube-apiserver's proxy.
 

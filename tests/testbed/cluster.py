@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tests.testbed.layout import Layout
 
 _LINKS_GONE_WITHIN = 10.0  # seconds; the kernel takes network namespaces apart in the background
+_RECOVERS_WITHIN = 30.0  # seconds
+_LOOK_EVERY = 0.02  # seconds
+_ENDED = "has ended"
 
 
 def up(layout: Layout, progress: Callable[[str], None]) -> bool:
@@ -35,7 +38,7 @@ def up(layout: Layout, progress: Callable[[str], None]) -> bool:
     _require_root()
     with locked(layout.lock):
         found = instance.load(layout)
-        if isinstance(found, Instance) and not complaints(layout, found):
+        if isinstance(found, Instance) and _recovers(layout, found):
             return False
         if found:
             progress("Taking away what an earlier testbed has left")
@@ -82,15 +85,25 @@ def running(layout: Layout) -> Instance:
 def complaints(layout: Layout, of: Instance) -> Mapping[str, str]:
     """Return what is wrong with a testbed, by component; empty when all is well."""
     if not of.running:
-        return {"testbed": "its processes have ended"}
+        return {"testbed": _ENDED}
     found = {}
     for component in [*components.foundations(layout, of), *components.kubernetes(layout, of)]:
         process = of.components.get(component.name)
         if process is None or not process.alive:
-            found[component.name] = "is not running"
+            found[component.name] = _ENDED
         elif reason := probes.complaint(component.probe):
             found[component.name] = reason
     return found
+
+
+def _recovers(layout: Layout, of: Instance) -> bool:
+    """Tell whether a testbed is well, or becomes so while all its processes live: the machine may be busy."""
+    deadline = time.monotonic() + _RECOVERS_WITHIN
+    while reasons := complaints(layout, of):
+        if _ENDED in reasons.values() or time.monotonic() > deadline:
+            return False
+        time.sleep(_LOOK_EVERY)
+    return True
 
 
 def cgroup_mounts(mountinfo: str) -> list[Path]:
@@ -139,7 +152,7 @@ def _await_links_gone(links: Iterable[str]) -> None:
             raise TestbedError(
                 f"Links to pods do not go: {', '.join(left)}.", remedy="`ip link delete` them."
             )
-        time.sleep(0.01)
+        time.sleep(_LOOK_EVERY)
 
 
 def _remove_cgroups(mounts: Iterable[Path], name: str) -> None:

@@ -28,14 +28,18 @@ _ETCD = "etcd:0"
 """A Unix socket in the state directory, since whoever reaches etcd can make a privileged pod, so no port may
 lead there. etcd accepts a socket only under a name that looks like host and port."""
 
+_NODE_IS_READY = '"type":"Ready","status":"True"'
+"""In kube-apiserver's JSON, which has no spaces and a condition's fields in the order of its Go struct."""
 _SERVED_WITH = [f"--tls-cert-file={CERTIFICATE}", f"--tls-private-key-file={KEY}"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """An HTTP request that a component answers with 200 when it is well."""
+    """An HTTP request that is answered with 200 when a component is well."""
 
     url: str
+    contains: str = ""
+    """What the answer has to contain as well."""
     unix_socket: Path | None = None
     token: str | None = None
     certificate: Path | None = None
@@ -72,11 +76,7 @@ def foundations(layout: Layout, instance: Instance) -> list[Component]:
         Component(
             name="kube-apiserver",
             argv=_apiserver(instance.ports.apiserver),
-            probe=Probe(
-                url=f"https://{LOOPBACK}:{instance.ports.apiserver}/readyz",
-                certificate=layout.certificate,
-                token=instance.tokens[ADMIN],
-            ),
+            probe=_apiserver_answers(layout, instance, "/readyz"),
         ),
     ]
 
@@ -99,9 +99,18 @@ def kubernetes(layout: Layout, instance: Instance) -> list[Component]:
         Component(
             name="kubelet",
             argv=_kubelet(layout),
-            probe=Probe(url=f"http://{LOOPBACK}:{ports.kubelet_health}/healthz"),
+            probe=_apiserver_answers(layout, instance, f"/api/v1/nodes/{NODE}", contains=_NODE_IS_READY),
         ),
     ]
+
+
+def _apiserver_answers(layout: Layout, instance: Instance, path: str, *, contains: str = "") -> Probe:
+    return Probe(
+        url=f"https://{LOOPBACK}:{instance.ports.apiserver}{path}",
+        contains=contains,
+        certificate=layout.certificate,
+        token=instance.tokens[ADMIN],
+    )
 
 
 def _healthz(layout: Layout, port: int) -> Probe:

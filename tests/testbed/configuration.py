@@ -65,8 +65,7 @@ def _kubelet(layout: Layout, ports: Ports) -> object:
         "address": LOOPBACK,
         "port": ports.kubelet,
         "readOnlyPort": 0,
-        "healthzBindAddress": LOOPBACK,
-        "healthzPort": ports.kubelet_health,
+        "healthzPort": 0,
         "tlsCertFile": f"{layout.state}/{CERTIFICATE}",
         "tlsPrivateKeyFile": f"{layout.state}/{KEY}",
         "authentication": {

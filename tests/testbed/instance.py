@@ -53,7 +53,6 @@ class Ports:
     controller_manager: int
     scheduler: int
     kubelet: int
-    kubelet_health: int
     registry: int
 
 

@@ -49,7 +49,9 @@ def complaint(probe: Probe) -> str | None:
             connection.close()
     except (OSError, http.client.HTTPException) as error:
         return f"{probe.url}: {error!r}"
-    return None if response.status == http.HTTPStatus.OK else f"{probe.url}: {response.status} {text.strip()}"
+    if response.status != http.HTTPStatus.OK:
+        return f"{probe.url}: {response.status} {text.strip()}"
+    return None if probe.contains in text else f"{probe.url}: there is no {probe.contains} in the answer"
 
 
 def _connect(probe: Probe) -> http.client.HTTPConnection:

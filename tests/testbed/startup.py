@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _WELL_WITHIN = 90.0  # seconds: ten times what the slowest component takes on two cores
 _LOADED_WITHIN = 300.0  # seconds
-_GVISOR = {
+_RUNTIME_CLASS = {
     "apiVersion": "node.k8s.io/v1",
     "kind": "RuntimeClass",
     "metadata": {"name": "gvisor"},
@@ -63,9 +63,8 @@ class Startup:
             self._wait_for(foundations)
             self._progress("Starting kube-controller-manager, kube-scheduler and kubelet")
             self._start(kubernetes)
-            self._kubectl("apply", "--filename=-", document=_GVISOR)
+            self._create_runtime_class()
             self._wait_for(kubernetes)
-            self._kubectl("wait", "--for=condition=Ready", f"node/{components.NODE}", "--timeout=60s")
             loading.result()
 
     def _record(self, instance_now: Instance) -> None:
@@ -149,13 +148,11 @@ class Startup:
         if "Loaded image" not in answer:  # the daemon says 200 before it has looked at the archive
             raise TestbedError(f"dockerd has not loaded the base image: {answer}")
 
-    def _kubectl(self, *arguments: str, document: object = None) -> None:
-        done = subprocess.run(
-            [str(self._layout.programs / "kubectl"), f"--kubeconfig={self._layout.kubeconfig}", *arguments],
-            input=json.dumps(document),
-            capture_output=True,
-            text=True,
-            check=False,
+    def _create_runtime_class(self) -> None:
+        kubectl = [str(self._layout.programs / "kubectl"), f"--kubeconfig={self._layout.kubeconfig}"]
+        document = json.dumps(_RUNTIME_CLASS)
+        made = subprocess.run(
+            [*kubectl, "create", "--filename=-"], input=document, capture_output=True, text=True, check=False
         )
-        if done.returncode:
-            raise TestbedError(f"kubectl {' '.join(arguments)} failed: {done.stderr}")
+        if made.returncode:
+            raise TestbedError(f"RuntimeClass gvisor can't be created: {made.stderr}")

@@ -1,0 +1,72 @@
+"""Fixtures for tests that need a real Docker, registry and Kubernetes; the work is in ``tests/testbed``."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from tests.testbed.__main__ import steps
+from tests.testbed.errors import PrerequisiteMissingError, TestbedError
+from tests.testbed.session import session_testbed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from tests.testbed.client import Testbed
+
+_MISSING = pytest.StashKey[str]()
+
+
+@pytest.fixture(scope="session")
+def testbed(request: pytest.FixtureRequest) -> Iterator[Testbed]:
+    """The testbed, up and well; without one, tests are skipped, but fail in CI (``CI`` is set)."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with ExitStack() as stack:
+        try:
+            with capture.global_and_fixture_disabled():  # it may take minutes, so the steps are shown
+                testbed = stack.enter_context(session_testbed(os.environ, steps()))
+        except PrerequisiteMissingError as error:
+            request.config.stash[_MISSING] = str(error)
+            if os.environ.get("CI"):
+                pytest.fail(str(error), pytrace=False)
+            pytest.skip(f"no testbed: {error}")
+        except TestbedError as error:
+            pytest.fail(str(error), pytrace=False)
+        yield testbed
+
+
+@pytest_asyncio.fixture
+async def namespace(testbed: Testbed) -> AsyncIterator[str]:
+    """A namespace of the test's own, deleted afterwards without waiting for its end.
+
+    Its default service account comes with it, since pods are refused before it is there, and is applied by
+    the server, which does not mind that kube-controller-manager may have been quicker.
+    """
+    name = f"test-{secrets.token_hex(4)}"
+    await testbed.kubectl("apply", "--server-side", "--filename=-", document=_NAMESPACE.format(name=name))
+    yield name
+    await testbed.kubectl("delete", "namespace", name, "--wait=false")
+
+
+_NAMESPACE = """\
+apiVersion: v1
+kind: Namespace
+metadata: {{name: {name}}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: default, namespace: {name}}}
+automountServiceAccountToken: false
+"""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say loudly what a quiet row of skipped tests would hide."""
+    if missing := config.stash.get(_MISSING, None):
+        terminalreporter.section("There was no testbed: nothing has been tried on a real cluster", red=True)
+        terminalreporter.write_line(missing)
