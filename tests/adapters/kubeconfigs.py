@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ import yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.testbed.client import Testbed
 
 
 def kubeconfig(path: Path, server: str, *, user: dict[str, Any] | None = None, **context: str) -> Path:
@@ -43,3 +46,27 @@ def exec_plugin(path: Path, script: str) -> dict[str, Any]:
 def plugin_calls(path: Path) -> int:
     calls = path.with_name(f"{path.name}.calls")
     return len(calls.read_text().splitlines()) if calls.exists() else 0
+
+
+def with_user(testbed: Testbed, path: Path, user: dict[str, Any], *, namespace: str | None = None) -> Path:
+    """Write the testbed's kubeconfig with another user, and perhaps another namespace."""
+    config = yaml.safe_load(testbed.kubeconfig.read_text())
+    name = config["current-context"]
+    (context,) = (each["context"] for each in config["contexts"] if each["name"] == name)
+    context |= {"user": "somebody"} | ({"namespace": namespace} if namespace else {})
+    config["contexts"] = [{"name": name, "context": context}]
+    config["users"] = [{"name": "somebody", "user": user}]
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+async def service_account(testbed: Testbed, namespace: str, name: str) -> dict[str, Any]:
+    """Return the user entry of a service account, with a token of its own."""
+    token = await testbed.kubectl(
+        "create",
+        "--raw",
+        f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token",
+        "--filename=-",
+        document='{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}',
+    )
+    return {"token": json.loads(token)["status"]["token"]}

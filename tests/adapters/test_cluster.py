@@ -20,7 +20,7 @@ from pdwatch.errors import (
     NamespaceMissingError,
     UnauthorizedError,
 )
-from tests.adapters.kubeconfigs import kubeconfig
+from tests.adapters.kubeconfigs import kubeconfig, service_account, with_user
 from tests.adapters.scripted_server import answer, scripted_server
 
 if TYPE_CHECKING:
@@ -221,20 +221,20 @@ async def test_a_quota_is_an_error_in_the_server_s_words(
     assert "quota" in str(caught.value.remedy)
 
 
-async def test_a_user_without_rights_is_told_which_one_is_missing(namespace: str, testbed: Testbed) -> None:
-    async with connect(kubeconfig=testbed.kubeconfig, context="developer") as api:
+async def test_a_user_without_rights_is_told_which_one_is_missing(
+    namespace: str, testbed: Testbed, tmp_path: Path
+) -> None:
+    user = await service_account(testbed, namespace, "default")
+    async with connect(kubeconfig=with_user(testbed, tmp_path / "config", user)) as api:
         deployment, _ = hello(namespace)
-        with pytest.raises(ForbiddenError, match='"developer" cannot patch resource "deployments"') as caught:
+        with pytest.raises(ForbiddenError, match=':default" cannot patch resource "deployments"') as caught:
             await ApiCluster(api).apply(deployment)
     assert "grant patch on deployments" in str(caught.value.remedy)
 
 
 async def test_a_wrong_token_is_not_accepted_and_not_shown(testbed: Testbed, tmp_path: Path) -> None:
-    config = yaml.safe_load(testbed.kubeconfig.read_text())
-    for user in config["users"]:
-        user["user"] = {"token": "canary-token"}
-    (tmp_path / "config").write_text(yaml.safe_dump(config))
-    async with connect(kubeconfig=tmp_path / "config") as api:
+    path = with_user(testbed, tmp_path / "config", {"token": "canary-token"})
+    async with connect(kubeconfig=path) as api:
         with pytest.raises(UnauthorizedError, match="does not accept") as caught:
             await ApiCluster(api).require_gvisor()
     assert "canary-token" not in f"{caught.value.message} {caught.value.remedy} {caught.value.fields}"
@@ -243,7 +243,7 @@ async def test_a_wrong_token_is_not_accepted_and_not_shown(testbed: Testbed, tmp
 async def test_a_certificate_of_an_unknown_authority_is_not_trusted(testbed: Testbed, tmp_path: Path) -> None:
     config = yaml.safe_load(testbed.kubeconfig.read_text())
     for each in config["clusters"]:
-        del each["cluster"]["certificate-authority-data"]
+        each["cluster"].pop("certificate-authority-data")
     (tmp_path / "config").write_text(yaml.safe_dump(config))
     async with connect(kubeconfig=tmp_path / "config") as api:
         with pytest.raises(ClusterUnavailableError, match="certificate that can't be trusted") as caught:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdwatch.adapters.kubernetes import credentials, library
+from pdwatch.adapters.kubernetes import credentials
 from pdwatch.adapters.kubernetes.connection import connect
 from pdwatch.errors import (
     ApplyConflictError,
@@ -481,17 +481,14 @@ class TestLibrary:
         )
         subprocess.run([sys.executable, "-c", program], check=True)
 
-    def test_a_version_that_needs_more_of_itself_gets_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        alone = library.library()
-
-        def needs_more() -> None:
-            raise ImportError("cannot import name 'ApiClient'")
-
-        monkeypatch.setattr(library, "_import_parts_alone", needs_more)
-        library.library.cache_clear()
-        try:
-            whole = library.library()
-        finally:
-            library.library.cache_clear()
-        assert whole.KubeConfigLoader is not alone.KubeConfigLoader
-        assert whole.KubeConfigLoader.__name__ == alone.KubeConfigLoader.__name__
+    def test_a_version_that_needs_more_of_itself_gets_it(self) -> None:
+        program = (
+            "from pdwatch.adapters.kubernetes import library\n"
+            "def needs_more(): raise ImportError('cannot import name')\n"
+            "library._import_parts_alone = needs_more\n"
+            "import kubernetes_asyncio.config.kube_config as real, sys\n"
+            "[sys.modules.pop(name) for name in list(sys.modules) if 'kubernetes_asyncio' in name]\n"
+            "assert library.library().KubeConfigLoader.__name__ == real.KubeConfigLoader.__name__\n"
+            "assert 'kubernetes_asyncio.client.models' in sys.modules\n"
+        )
+        subprocess.run([sys.executable, "-c", program], check=True)

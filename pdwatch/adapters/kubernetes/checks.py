@@ -168,7 +168,10 @@ async def _secrets(api: Api, namespace: str) -> Check:
         for volume in item["spec"]["template"]["spec"].get("volumes") or ()
         if "secret" in volume
     }
-    missing = sorted(mounted.keys() - {item["metadata"]["name"] for item in secrets["items"]})
+    existing = {
+        item["metadata"]["name"] for item in secrets["items"] or ()
+    }  # null, not [], when there is none
+    missing = sorted(mounted.keys() - existing)
     required = [name for name in missing if not mounted[name]]
     if required:
         return _failed(
@@ -178,9 +181,7 @@ async def _secrets(api: Api, namespace: str) -> Check:
         )
     if missing:
         return _info("secrets", f"optional Secrets that do not exist: {', '.join(missing)}")
-    return _passed(
-        "secrets", f"no Secret that a workflow in namespace {namespace} mounts is missing"
-    )
+    return _passed("secrets", f"no Secret that a workflow in namespace {namespace} mounts is missing")
 
 
 def _passed(name: str, message: str) -> Check:
