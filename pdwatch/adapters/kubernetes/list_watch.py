@@ -172,7 +172,7 @@ class ListWatch:
                 self._mark_working()
         if silent:
             raise ClusterUnavailableError(
-                f"{self._api.server} ends watches of {self._collection.path} at once."
+                f"{self._api.server} ends watches of {self._collection.path} at once"
             )
 
     async def _next_line(self, lines: AsyncGenerator[bytes, None], silence_s: float) -> bytes | None:
@@ -181,7 +181,7 @@ class ListWatch:
                 return await anext(lines, None)
         except TimeoutError as error:
             raise ClusterUnavailableError(
-                f"{self._api.server} has sent nothing for {silence_s:g} s, not even a bookmark."
+                f"{self._api.server} has sent nothing for {silence_s:g} s, not even a bookmark"
             ) from error
 
     def _decode(self, line: bytes) -> tuple[str, Manifest, str | None]:
@@ -197,7 +197,7 @@ class ListWatch:
             code = manifest.get("code", 500)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise ClusterUnavailableError(
-                f"{self._api.server} has sent something that is no whole watch event."
+                f"{self._api.server} has sent something that is no whole watch event"
             ) from error
         if kind == "ERROR":
             body, path = json.dumps(manifest).encode(), self._collection.path

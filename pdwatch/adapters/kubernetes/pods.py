@@ -7,20 +7,41 @@ from collections import deque
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from pdwatch.core.observed import explained, observed_pod
 from pdwatch.errors import ApplyRejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pdwatch.adapters.kubernetes.connection import Api
-    from pdwatch.core.model import Manifest
+    from pdwatch.core.model import Manifest, ObservedDeployment, ObservedPod
 
 _LOG_BYTES = 64 * 1024
 _LINE_LENGTH = 1000
 _LOG_SILENCE_S = 10.0
 _EVENTS = 100
+_EXPLAINED = 10
+"""Pods whose events are asked for; many that fail at once fail alike."""
 _CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 """ECMA-48: what sets colours, among others."""
+
+
+async def pods_of(api: Api, deployment: ObservedDeployment) -> tuple[ObservedPod, ...]:
+    """Return a Deployment's pods, by name; for those that don't say why they are not ready, their events do.
+
+    Raises:
+        ClusterError: Or one of its subclasses, by cause.
+    """
+    labels: Mapping[str, str] = deployment.manifest["spec"]["selector"].get("matchLabels") or {}
+    found = await api.request(
+        "GET",
+        f"/api/v1/namespaces/{deployment.namespace}/pods",
+        query={"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())},
+    )
+    pods = sorted(map(observed_pod, found.get("items") or ()), key=lambda pod: pod.name)
+    unready = [pod for pod in pods if not pod.ready and not pod.terminating][:_EXPLAINED]
+    events = {pod.name: await pod_events(api, pod.namespace, pod.name) for pod in unready}
+    return tuple(explained(pod, events.get(pod.name, ())) for pod in pods)
 
 
 async def pod_events(api: Api, namespace: str, pod: str) -> Sequence[Manifest]:

@@ -58,8 +58,8 @@ async def wait_for_rollout(
         watching.cancel()
     if status is None:
         raise NotFoundError(
-            f"Deployment {name} in namespace {namespace} was deleted while it was rolled out.",
-            remedy="Deploy again.",
+            f"Deployment {name} in namespace {namespace} was deleted while it was rolled out",
+            remedy="deploy again",
         )
     return status
 

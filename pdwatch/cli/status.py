@@ -1,0 +1,228 @@
+"""``pdwatch status``: whether a deployed workflow runs, and why not."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pdwatch.cli.console import print_json, style
+from pdwatch.core.model import RolloutPhase
+from pdwatch.core.names import MANAGED_SELECTOR
+from pdwatch.core.observed import observed_deployment
+from pdwatch.core.rollout import rollout_status
+from pdwatch.core.suggestion import did_you_mean
+from pdwatch.errors import ExitCode, NotFoundError, PdwatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pdwatch.adapters.kubernetes.connection import Api
+    from pdwatch.core.model import ObservedDeployment, ObservedPod, RolloutStatus
+
+_STYLES: dict[RolloutPhase, dict[str, Any]] = {
+    RolloutPhase.READY: {"fg": "green"},
+    RolloutPhase.PROGRESSING: {"fg": "yellow"},
+    RolloutPhase.DEGRADED: {"fg": "yellow", "bold": True},
+    RolloutPhase.NOT_READY: {"fg": "red", "bold": True},
+}
+_ADVICE = {
+    "CreateContainerConfigError": "what the message names must exist in the namespace",
+    "ErrImageNeverPull": "load the image into the nodes, or deploy it with --registry",
+    "FailedCreate": "free some of the quota, or ask for less under deployment.resources in workflow.yaml",
+    "FailedCreatePodSandBox": "the node can't start gVisor: see https://gvisor.dev/docs/user_guide/install/",
+    "ImagePullBackOff": "push the image with `pdwatch deploy --registry`, or load it into the nodes",
+    "OOMKilled": "raise deployment.resources.limits.memory in workflow.yaml",
+    "Unhealthy": "the container runs, but does not answer on /health; its log may say why",
+    "Unschedulable": "ask for less under deployment.resources in workflow.yaml, or add a node",
+}
+_LIST_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Report:
+    """``log`` holds the last lines of the pod that ``status`` is about."""
+
+    deployment: ObservedDeployment
+    pods: Sequence[ObservedPod]
+    status: RolloutStatus
+    log: Sequence[str]
+    now: datetime
+
+
+def _name(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", value):
+        raise click.BadParameter(f"{value!r} is no name: small letters, digits and dashes, such as hello.")
+    return value
+
+
+@click.command(name="status")
+@click.argument("name", callback=_name)
+@click.option(
+    "-n", "--namespace", callback=_name, help="Where it was deployed.  [default: the context's namespace]"
+)
+@click.option("--context", help="The kubeconfig's context.  [default: its current one]")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(name: str, namespace: str | None, context: str | None, *, output: str) -> None:
+    """Show whether the workflow NAME runs in the cluster, and why not.
+
+    It is `ready` when every pod that is wanted runs what was deployed last and answers; `progressing` while
+    a rollout goes on; `degraded` when something serves, but not all that is wanted; `not ready` when nothing
+    does. If it is not ready, the reason comes from its pods, their events, and the end of the log.
+
+    With --output json stdout gets one object: name, namespace, ready (true or false), replicas (pods that
+    there are) and available (those that answer); then status, stalled, desired, updated, ready_replicas,
+    generation, image, source_digest, managed (pdwatch made it), created_at, reason, message, pods and log.
+
+    \b
+    Exit codes:
+      0  ready
+      1  not, or not yet
+      2  a flag is wrong, or there is no usable kubeconfig
+      3  the API server can't be reached
+      4  there is no such workflow in the namespace
+
+    \b
+    Examples:
+      pdwatch status hello --namespace dev
+      pdwatch status hello -o json | jq .reason
+    """  # noqa: D301  # click's mark is the character, not the letters
+    report = asyncio.run(_look(name, namespace, context))
+    if output == "json":
+        print_json(_document(report))
+    else:
+        click.echo("\n".join(_lines(report)))
+    sys.exit(ExitCode.OK if report.status.phase is RolloutPhase.READY else ExitCode.FAILED)
+
+
+async def _look(name: str, namespace: str | None, context: str | None) -> _Report:
+    # Loaded on use: `--help` needs no aiohttp.
+    from pdwatch.adapters.kubernetes.connection import connect  # noqa: PLC0415
+    from pdwatch.adapters.kubernetes.pods import pods_of  # noqa: PLC0415
+
+    async with connect(context=context) as api:
+        deployment = await _deployment(api, namespace or api.namespace, name)
+        pods = await pods_of(api, deployment)
+        status = rollout_status(deployment, pods)
+        return _Report(
+            deployment=deployment,
+            pods=pods,
+            status=status,
+            log=await _log(api, deployment.namespace, status.pod) if status.pod else (),
+            now=datetime.now(UTC),
+        )
+
+
+async def _deployment(api: Api, namespace: str, name: str) -> ObservedDeployment:
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+    try:
+        return observed_deployment(await api.request("GET", f"{path}/{name}"))
+    except NotFoundError as error:
+        query = {"labelSelector": MANAGED_SELECTOR, "limit": str(_LIST_LIMIT)}
+        found = await api.request("GET", path, query=query)
+        known = sorted(each["metadata"]["name"] for each in found.get("items") or ())
+        raise NotFoundError(
+            f"there is no workflow {name} in namespace {namespace}{did_you_mean(name, known)}",
+            remedy=f"deployed there: {', '.join(known)}"
+            if known
+            else "none is deployed there; --namespace and --context choose another place to look",
+        ) from error
+
+
+async def _log(api: Api, namespace: str, pod: str) -> Sequence[str]:
+    from pdwatch.adapters.kubernetes.pods import ApiPodLogs  # noqa: PLC0415
+
+    try:
+        return await ApiPodLogs(api).last_lines(namespace, pod)
+    except PdwatchError as error:
+        return (f"(the log can't be read: {error.message})",)
+
+
+def _document(report: _Report) -> dict[str, Any]:
+    deployment, status = report.deployment, report.status
+    return {
+        "name": deployment.name,
+        "namespace": deployment.namespace,
+        "ready": status.phase is RolloutPhase.READY,
+        "replicas": deployment.replicas,
+        "available": deployment.available,
+        "status": status.phase.value,
+        "stalled": status.stalled,
+        "desired": deployment.desired,
+        "updated": deployment.updated,
+        "ready_replicas": deployment.ready,
+        "generation": deployment.generation,
+        "image": deployment.image,
+        "source_digest": deployment.source_digest,
+        "managed": deployment.managed,
+        "created_at": _iso(deployment.created_at),
+        "reason": status.reason,
+        "message": status.message,
+        "pods": [
+            {
+                "name": pod.name,
+                "phase": pod.phase,
+                "ready": pod.ready,
+                "restarts": pod.restarts,
+                "reason": pod.reason,
+                "message": pod.message,
+                "source_digest": pod.source_digest,
+                "terminating": pod.terminating,
+                "created_at": _iso(pod.created_at),
+            }
+            for pod in report.pods
+        ],
+        "log": list(report.log),
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def _lines(report: _Report) -> Iterator[str]:
+    deployment, status = report.deployment, report.status
+    yield f"{deployment.name}: {style(status.phase.value, sys.stdout, **_STYLES[status.phase])}"
+    why = ": ".join(part for part in (status.reason, status.message) if part)
+    if why:
+        yield f"  why        {why}"
+    if advice := _ADVICE.get(status.reason):
+        yield f"             {style('→', sys.stdout, fg='cyan')} {advice}"
+    details = {
+        "namespace": deployment.namespace,
+        "replicas": f"{deployment.desired} desired, {deployment.updated} updated, {deployment.ready} ready, "
+        f"{deployment.available} available",
+        "image": deployment.image,
+        "digest": deployment.source_digest,
+        "age": _age(deployment.created_at, report.now),
+        "note": None if deployment.managed else "pdwatch did not make this Deployment",
+    }
+    yield from (f"  {key:9}  {value}" for key, value in details.items() if value)
+    for pod in report.pods:
+        yield f"  pod        {_pod_line(pod, report)}"
+    if report.log:
+        yield f"  the last lines of pod {status.pod}:"
+        yield from (f"    {line}" for line in report.log)
+
+
+def _pod_line(pod: ObservedPod, report: _Report) -> str:
+    state = "terminating" if pod.terminating else "ready" if pod.ready else pod.reason or pod.phase.lower()
+    old = "" if pod.source_digest == report.deployment.source_digest else ", of an older revision"
+    restarts = f", restarts: {pod.restarts}" if pod.restarts else ""
+    return f"{pod.name}  {state}{restarts}{old}, {_age(pod.created_at, report.now)} old"
+
+
+def _age(since: datetime | None, now: datetime) -> str:
+    """Write a time as kubectl does, in its largest unit: ``45s``, ``3m``, ``2h``, ``12d``."""
+    if since is None:
+        return "unknown"
+    seconds = max(0, int((now - since).total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
