@@ -80,7 +80,9 @@ Deno.test("fetch is aborted when the node's time is up, and by the node itself",
   const url = `http://127.0.0.1:${server.addr.port}/`;
   const limit = new AbortController();
   const own = new AbortController();
-  const byLimit = contextOf({ signal: limit.signal }).fetch("github", url);
+  const byLimit = contextOf({ signal: limit.signal }).fetch("github", url, {
+    signal: new AbortController().signal,
+  });
   const byNode = contextOf().fetch("github", url, { signal: own.signal });
   limit.abort(new Error("time is up"));
   own.abort(new Error("changed my mind"));

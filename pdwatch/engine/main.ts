@@ -83,14 +83,14 @@ async function main(options: Options, redactor: Redactor): Promise<number> {
   const signal = await stop;
   log.info("stopping", { signal, runsInFlight: runs.inFlight, graceMs: options.graceMs });
   schedules.abort();
-  const stopped = await Promise.race([
-    runs.drain().then(() => server.shutdown()).then(() => true),
-    sleep(systemClock, options.graceMs).then(() => false),
-    stopNow.then(() => false),
+  const cutOff = await Promise.race([
+    runs.drain().then(() => server.shutdown()),
+    sleep(systemClock, options.graceMs).then(() => "the grace period ended"),
+    stopNow.then((again) => `${again} came while runs were in flight`),
   ]);
-  if (stopped) log.info("stopped");
-  else log.error("stopped with runs still in flight", { runsInFlight: runs.inFlight });
-  return stopped ? 0 : 3;
+  if (cutOff === undefined) log.info("stopped");
+  else log.error("stopped, runs cut off", { reason: cutOff, runsInFlight: runs.inFlight });
+  return cutOff === undefined ? 0 : 3;
 }
 
 /** The directory that a file is in, as an absolute path. */

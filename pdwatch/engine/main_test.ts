@@ -89,7 +89,9 @@ Deno.test("a run that outlives the grace period is cut off, and the exit code sa
     const inFlight = engine.ask("/run", post({ url: gate.url })).catch(() => "cut off");
     await gate.arrived();
     engine.signal("SIGINT");
-    await engine.logged("stopped with runs still in flight");
+    deepStrictEqual((await engine.logged("stopped, runs cut off")).args, [
+      { reason: "the grace period ended", runsInFlight: 1 },
+    ]);
     strictEqual((await engine.stopped()).code, 3);
     strictEqual(await inFlight, "cut off");
   }));
@@ -102,7 +104,10 @@ Deno.test("a second signal does not wait for the run in flight", () =>
     await gate.arrived();
     engine.signal("SIGINT");
     await engine.logged("stopping");
-    engine.signal("SIGINT");
+    engine.signal("SIGTERM");
+    deepStrictEqual((await engine.logged("stopped, runs cut off")).args, [
+      { reason: "SIGTERM came while runs were in flight", runsInFlight: 1 },
+    ]);
     strictEqual((await engine.stopped()).code, 3);
     strictEqual(await inFlight, "cut off");
   }));

@@ -13,6 +13,11 @@ export class VirtualClock implements Clock {
   time = 0;
   readonly #timers = new Set<Timer>();
 
+  /** How many timers have neither fired nor been cancelled. */
+  get pending(): number {
+    return this.#timers.size;
+  }
+
   now(): Date {
     return new Date(this.time);
   }
