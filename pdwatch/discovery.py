@@ -52,7 +52,10 @@ class WorkflowDiscovery:
     async def follow(self, roots: Sequence[Path]) -> None:
         """Queue what is saved, and everything at each of the watcher's beats, until cancelled."""
         async for changed in self._watcher.changes(roots):
-            known = {workflow.root: workflow.snapshot for workflow in self._tracked}
+            known = {
+                workflow.root: workflow.revision.snapshot if workflow.revision else None
+                for workflow in self._tracked
+            }
             touched = affected(changed, known, is_file=Path.is_file)
             beat = not changed
             for root in touched.workflows:

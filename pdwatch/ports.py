@@ -116,6 +116,10 @@ class ClusterView(Protocol):
         """Return the Deployment as last seen; None when there is none."""
         ...
 
+    def announce(self, namespace: str, name: str) -> None:
+        """Tell whoever follows changes again what is known of a Deployment, if anything is."""
+        ...
+
     def observe(self, manifest: Manifest) -> None:
         """Take in what an apply has just returned, so that the next decision does not lag behind it."""
         ...

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pdwatch.core.backoff import backoff
 from pdwatch.core.drift import drift
 from pdwatch.core.image import image_references, parse_reference
 from pdwatch.core.manifests import deployment, secret, service
-from pdwatch.core.model import SourceSnapshot
 from pdwatch.core.names import IMAGE_ANNOTATION
 from pdwatch.core.plan import Cause, Held, Invalid, Rollout, UpToDate, plan
 from pdwatch.errors import (
@@ -30,14 +28,14 @@ from pdwatch.errors import (
 )
 from pdwatch.logs import Event, EventLog
 from pdwatch.pipeline import image_for
-from pdwatch.tracked import TrackedWorkflow, TrackedWorkflows, milliseconds
+from pdwatch.tracked import Revision, Stage, TrackedWorkflow, TrackedWorkflows, milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from pdwatch.core.drift import FieldChange
-    from pdwatch.core.model import ImageRef, ObservedDeployment, WorkflowSpec
+    from pdwatch.core.model import ImageRef, ObservedDeployment, SourceSnapshot, WorkflowSpec
     from pdwatch.core.plan import Plan
     from pdwatch.ports import Cluster, ClusterView, ImageBuilder, ImagePublisher, SourceReader
     from pdwatch.workqueue import Slot
@@ -70,22 +68,6 @@ class World:
     view: ClusterView
 
 
-class Stage(StrEnum):
-    """How far a delivery has come."""
-
-    PLAN = "plan"
-    BUILD = "build"
-    APPLY = "apply"
-
-
-@dataclass(slots=True, kw_only=True)
-class Attempt:
-    """One delivery of one snapshot."""
-
-    snapshot: SourceSnapshot
-    stage: Stage = Stage.PLAN
-
-
 class Reconciler:
     """Brings workflows to what their files ask for; :meth:`reconcile` is a work queue's ``work``."""
 
@@ -115,17 +97,18 @@ class Reconciler:
         """
         workflow = self._tracked.track(slot.key)
         seen = await self._look(slot, workflow)
-        while isinstance(seen, SourceSnapshot):
-            attempt = Attempt(snapshot=seen)
+        while isinstance(seen, Revision):
             async with asyncio.TaskGroup() as group:
-                delivery = group.create_task(self._deliver(workflow, attempt), name=f"deliver {seen.name}")
-                newer = await self._superseding(slot, workflow, attempt, delivery)
+                name = f"deliver {seen.snapshot.name}"
+                delivery = group.create_task(self._deliver(workflow, seen), name=name)
+                newer = await self._superseding(slot, workflow, seen, delivery)
             if newer is None:
                 return delivery.result()
             seen = newer
         return self._unreadable(workflow, seen)
 
-    async def _look(self, slot: Slot[Path], workflow: TrackedWorkflow) -> SourceSnapshot | PdwatchError:
+    async def _look(self, slot: Slot[Path], workflow: TrackedWorkflow) -> Revision | PdwatchError:
+        """Scan; return the known revision if its files are as they were, else a new one, or the error."""
         slot.take()
         cause, saved_at, started = slot.cause, slot.saved_at, self._clock()
         slot.saved_at = None
@@ -134,87 +117,92 @@ class Reconciler:
         except PdwatchError as error:
             return error
         scan_ms = milliseconds(self._clock() - started)
-        known = workflow.snapshot
-        if known is not None and _same(known, snapshot):
-            self._emit(workflow, Event.WORKFLOW_UNCHANGED, cause=cause, scan_ms=scan_ms)
-            return snapshot
-        workflow.renew(snapshot, saved_at=saved_at, namespace=self._policy.namespace)
+        known = workflow.revision
+        if known is not None and _same(known.snapshot, snapshot):
+            self._emit(known, Event.WORKFLOW_UNCHANGED, cause=cause, scan_ms=scan_ms)
+            return known
+        revision = workflow.revision = Revision(
+            snapshot=snapshot, namespace=self._namespace(snapshot, known), saved_at=saved_at
+        )
         if known is not None:
             directory = str(workflow.root)
-            if known.spec and snapshot.spec and known.name != snapshot.name:
-                self._emit(workflow, Event.WORKFLOW_REMOVED, workflow=known.name, directory=directory)
-            self._emit(workflow, Event.WORKFLOW_CHANGED, directory=directory, cause=cause, scan_ms=scan_ms)
-        return snapshot
+            if known.snapshot.spec and snapshot.spec and known.snapshot.name != snapshot.name:
+                self._emit(known, Event.WORKFLOW_REMOVED, directory=directory)
+            self._emit(revision, Event.WORKFLOW_CHANGED, directory=directory, cause=cause, scan_ms=scan_ms)
+        return revision
+
+    def _namespace(self, snapshot: SourceSnapshot, known: Revision | None) -> str:
+        if snapshot.spec is not None:
+            return snapshot.spec.deployment.namespace or self._policy.namespace
+        return known.namespace if known is not None else self._policy.namespace
 
     async def _superseding(
         self,
         slot: Slot[Path],
         workflow: TrackedWorkflow,
-        attempt: Attempt,
+        revision: Revision,
         delivery: asyncio.Task[float | None],
-    ) -> SourceSnapshot | PdwatchError | None:
+    ) -> Revision | PdwatchError | None:
         """Wait until the delivery ends, and return what to go on with, if anything.
 
         Files that differ from what is being delivered end it early, save that an apply that has begun is left
-        to end: an older snapshot must not land after a newer one.
+        to end: an older snapshot must not land after a newer one (docs/adr/0005-superseding.md).
         """
-        again: SourceSnapshot | None = None
+        looked_again = False
         while await _added_before(slot, delivery):
             seen = await self._look(slot, workflow)
-            if isinstance(seen, SourceSnapshot) and _same(seen, attempt.snapshot):
-                again = seen
+            if seen is revision:
+                looked_again = True
                 continue
             if not delivery.done():
-                self._emit(
-                    workflow,
-                    Event.WORKFLOW_SUPERSEDED,
-                    source_digest=attempt.snapshot.digest,
-                    superseded_by=seen.digest if isinstance(seen, SourceSnapshot) else None,
-                    stage=attempt.stage,
-                )
-                if attempt.stage is not Stage.APPLY:
+                by = seen.snapshot.digest if isinstance(seen, Revision) else None
+                self._emit(revision, Event.WORKFLOW_SUPERSEDED, superseded_by=by, stage=revision.stage.value)
+                if revision.stage is not Stage.APPLY:
                     delivery.cancel()
             return seen
-        return again if delivery.result() is None else None
+        return revision if looked_again and delivery.result() is None else None
 
-    async def _deliver(self, workflow: TrackedWorkflow, attempt: Attempt) -> float | None:
+    async def _deliver(self, workflow: TrackedWorkflow, revision: Revision) -> float | None:
         """Converge, and turn what went wrong into log lines and the seconds until the next attempt."""
         try:
-            return await self._converge(workflow, attempt)
+            return await self._converge(workflow, revision)
         except SourceChangedError:
             return 0.0  # a save is under way: the next scan sees it
         except GvisorMissingError as error:
-            return self._hold(
-                workflow, Held(reason="gvisor-missing", message=error.message, remedy=error.remedy)
-            )
+            held = Held(reason="gvisor-missing", message=error.message, remedy=error.remedy)
+            return self._hold(revision, held)
         except PdwatchError as error:
-            return self._failed(workflow, error)
+            return self._failed(revision, error)
         except Exception as error:  # noqa: BLE001  # logged in full; the other workflows go on
-            return self._defect(workflow, error)
+            return self._defect(revision, error)
 
-    async def _converge(self, workflow: TrackedWorkflow, attempt: Attempt) -> float | None:
-        snapshot = attempt.snapshot
-        if snapshot.spec is None or workflow.namespace is None:
-            self._report(workflow, snapshot)
+    async def _converge(self, workflow: TrackedWorkflow, revision: Revision) -> float | None:
+        spec, namespace = revision.snapshot.spec, revision.namespace
+        revision.stage = Stage.PLAN
+        if spec is None:
+            self._report(workflow, revision)
             return None
-        await self._world.view.synced(workflow.namespace)
-        match self._decide(workflow, snapshot, snapshot.spec, workflow.namespace):
+        await self._world.view.synced(namespace)
+        match self._decide(workflow, revision, spec):
             case Invalid():
-                self._report(workflow, snapshot)
+                self._report(workflow, revision)
                 return None
             case Held() as held:
-                return self._hold(workflow, held)
+                return self._hold(revision, held)
             case UpToDate():
-                await self._apply_secrets(workflow, workflow.namespace)
+                await self._apply_secrets(workflow, revision)
             case Rollout() as rollout:
-                await self._roll_out(workflow, attempt, rollout, snapshot.spec, workflow.namespace)
-        workflow.attempts = 0
-        workflow.reported = None
+                await self._roll_out(workflow, revision, rollout, spec)
+        revision.attempts = 0
+        revision.held = None
         return None
 
-    def _decide(
-        self, workflow: TrackedWorkflow, snapshot: SourceSnapshot, spec: WorkflowSpec, namespace: str
-    ) -> Plan:
+    def _decide(self, workflow: TrackedWorkflow, revision: Revision, spec: WorkflowSpec) -> Plan:
+        snapshot, namespace = revision.snapshot, revision.namespace
+        claimed = workflow.claim
+        claimed_by = self._tracked.claim(workflow, namespace, spec.name)
+        if workflow.claim not in (None, claimed):
+            self._world.view.announce(namespace, spec.name)
         observed = self._world.view.deployment(namespace, spec.name)
         image = deployed_image(observed)
         wanted = image_references(spec, snapshot.digest, registry=self._policy.registry)[0]
@@ -222,102 +210,92 @@ class Reconciler:
             snapshot,
             observed,
             relocated=image is None or image.repository != wanted.repository,
-            changes=deployment_drift(snapshot, spec, namespace, observed),
-            claimed_by=self._tracked.claim(workflow, namespace),
+            changes=deployment_drift(revision, observed),
+            claimed_by=claimed_by,
         )
 
     async def _roll_out(
-        self,
-        workflow: TrackedWorkflow,
-        attempt: Attempt,
-        rollout: Rollout,
-        spec: WorkflowSpec,
-        namespace: str,
+        self, workflow: TrackedWorkflow, revision: Revision, rollout: Rollout, spec: WorkflowSpec
     ) -> None:
-        snapshot, cluster = attempt.snapshot, self._world.cluster
+        snapshot, namespace, cluster = revision.snapshot, revision.namespace, self._world.cluster
         if rollout.changes:
             fields = ", ".join(change.path for change in rollout.changes)
-            self._emit(workflow, Event.DEPLOY_DRIFTED, fields=fields)
+            self._emit(revision, Event.DEPLOY_DRIFTED, fields=fields)
         await cluster.require_gvisor()
-        attempt.stage = Stage.BUILD
+        revision.stage = Stage.BUILD
         observed = self._world.view.deployment(namespace, spec.name)
         image = None if rollout.build else deployed_image(observed)
         if image is None:
-            image = await self._image(workflow, snapshot)
-        workflow.image = str(image)
-        attempt.stage = Stage.APPLY
-        await self._apply_secrets(workflow, namespace)
-        workflow.applied_at = self._clock()
+            image = await self._image(revision)
+        revision.image = str(image)
+        revision.stage = Stage.APPLY
+        await self._apply_secrets(workflow, revision)
+        started = revision.applied_at = self._clock()
         applied = await cluster.apply(
             deployment(spec, digest=snapshot.digest, image=image, namespace=namespace), force=rollout.force
         )
-        workflow.generation = applied["metadata"]["generation"]
+        revision.generation = applied["metadata"]["generation"]
         self._world.view.observe(applied)
         wanted = service(spec, namespace=namespace)
         if rollout.cause is not Cause.CHANGED or workflow.service != wanted:
             await cluster.apply(wanted, force=rollout.force)
             workflow.service = wanted
-        apply_ms = milliseconds(self._clock() - workflow.applied_at)
-        self._emit(workflow, Event.DEPLOY_APPLIED, cause=rollout.cause.value, apply_ms=apply_ms)
+        apply_ms = milliseconds(self._clock() - started)
+        self._emit(revision, Event.DEPLOY_APPLIED, cause=rollout.cause.value, apply_ms=apply_ms)
 
-    async def _image(self, workflow: TrackedWorkflow, snapshot: SourceSnapshot) -> ImageRef:
+    async def _image(self, revision: Revision) -> ImageRef:
         async with self._builds:
-            self._emit(workflow, Event.BUILD_STARTED)
+            self._emit(revision, Event.BUILD_STARTED)
             image = await image_for(
-                snapshot,
+                revision.snapshot,
                 registry=self._policy.registry,
                 builder=self._world.builder,
                 publisher=self._world.publisher,
                 reuse=True,
                 clock=self._clock,
             )
-        workflow.image = str(image.ref)
-        self._emit(
-            workflow,
-            Event.BUILD_SUCCEEDED,
-            image_id=image.id,
-            cached=image.cached,
-            build_ms=milliseconds(image.build_s),
-        )
+        revision.image = str(image.ref)
+        build_ms = milliseconds(image.build_s)
+        self._emit(revision, Event.BUILD_SUCCEEDED, image_id=image.id, cached=image.cached, build_ms=build_ms)
         if self._policy.registry is not None:
-            self._emit(workflow, Event.PUBLISH_SUCCEEDED, publish_ms=milliseconds(image.publish_s))
+            self._emit(revision, Event.PUBLISH_SUCCEEDED, publish_ms=milliseconds(image.publish_s))
         return image.ref
 
-    async def _apply_secrets(self, workflow: TrackedWorkflow, namespace: str) -> None:
+    async def _apply_secrets(self, workflow: TrackedWorkflow, revision: Revision) -> None:
         if not self._policy.secrets:
             return
         values = dict(await self._world.reader.secrets(workflow.root))
         if not values or values == workflow.secrets:
             return
         started = self._clock()
-        manifest = secret(workflow.name, namespace=namespace, values=values)
+        manifest = secret(revision.snapshot.name, namespace=revision.namespace, values=values)
         await self._world.cluster.apply(manifest, force=False)
         workflow.secrets = values
-        apply_ms = milliseconds(self._clock() - started)
-        self._emit(workflow, Event.SECRETS_APPLIED, secret=manifest["metadata"]["name"], apply_ms=apply_ms)
+        name, apply_ms = manifest["metadata"]["name"], milliseconds(self._clock() - started)
+        self._emit(revision, Event.SECRETS_APPLIED, secret=name, apply_ms=apply_ms)
 
-    def _report(self, workflow: TrackedWorkflow, snapshot: SourceSnapshot) -> None:
-        if workflow.reported == snapshot:
+    def _report(self, workflow: TrackedWorkflow, revision: Revision) -> None:
+        if revision.reported:
             return
-        workflow.reported = snapshot
-        for problem in snapshot.problems:
+        revision.reported = True
+        for problem in revision.snapshot.problems:
             self._emit(
-                workflow,
+                revision,
                 Event.WORKFLOW_INVALID,
                 path=str(workflow.root / problem.path),
                 line=problem.line,
                 column=problem.column,
                 where=problem.where or None,
                 message=problem.message,
-                problems=len(snapshot.problems),
+                problems=len(revision.snapshot.problems),
             )
 
-    def _hold(self, workflow: TrackedWorkflow, held: Held) -> float:
-        delay = self._delay(workflow)
-        if workflow.reported != held:
-            workflow.reported = held
+    def _hold(self, revision: Revision, held: Held) -> float:
+        delay = self._delay(revision)
+        if revision.held != held:
+            revision.held = held
             self._emit(
-                workflow,
+                revision,
                 Event.WORKFLOW_HELD,
                 reason=held.reason,
                 message=held.message,
@@ -327,46 +305,54 @@ class Reconciler:
         return delay
 
     def _unreadable(self, workflow: TrackedWorkflow, error: PdwatchError) -> float | None:
+        """Tell of a directory that can't be scanned: it is gone, or it will be looked at again."""
+        log = self._log.bind(**workflow.log_fields(self._clock()))
         if isinstance(error, NotFoundError):
-            self._emit(workflow, Event.WORKFLOW_REMOVED, directory=str(workflow.root))
+            log.emit(Event.WORKFLOW_REMOVED, directory=str(workflow.root))
             self._tracked.forget(workflow.root)
             return None
-        return self._failed(workflow, error)
-
-    def _failed(self, workflow: TrackedWorkflow, error: PdwatchError) -> float | None:
-        delay = self._delay(workflow) if error.retryable else None
-        self._emit(
-            workflow,
-            _failure_event(error),
-            **error.fields,
+        log.emit(
+            Event.RECONCILE_FAILED,
             error=type(error).__name__,
             message=error.message,
             remedy=error.remedy,
-            attempt=workflow.attempts,
+            retry_in_s=RETRY_CAP_S,
+        )
+        return RETRY_CAP_S
+
+    def _failed(self, revision: Revision, error: PdwatchError) -> float | None:
+        delay = self._delay(revision) if error.retryable else None
+        log = self._log.bind(**revision.log_fields(self._clock()), **error.fields)
+        log.emit(
+            _failure_event(error),
+            error=type(error).__name__,
+            message=error.message,
+            remedy=error.remedy,
+            attempt=revision.attempts,
             retry_in_s=None if delay is None else round(delay, 1),
         )
         return delay
 
-    def _defect(self, workflow: TrackedWorkflow, error: Exception) -> float:
+    def _defect(self, revision: Revision, error: Exception) -> float:
         """Log a defect of pdwatch with its traceback; one workflow that meets it must not stop the others."""
-        delay = self._delay(workflow)
-        self._log.bind(**workflow.log_fields(self._clock())).emit(
+        delay = self._delay(revision)
+        self._log.bind(**revision.log_fields(self._clock())).emit(
             Event.RECONCILE_FAILED,
             error=type(error).__name__,
             message=str(error),
-            attempt=workflow.attempts,
+            attempt=revision.attempts,
             retry_in_s=round(delay, 1),
             exc_info=error,
         )
         return delay
 
-    def _delay(self, workflow: TrackedWorkflow) -> float:
-        delay = backoff(workflow.attempts, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, jitter=self._jitter())
-        workflow.attempts += 1
+    def _delay(self, revision: Revision) -> float:
+        delay = backoff(revision.attempts, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, jitter=self._jitter())
+        revision.attempts += 1
         return delay
 
-    def _emit(self, workflow: TrackedWorkflow, event: Event, **fields: object) -> None:
-        self._log.bind(**workflow.log_fields(self._clock())).emit(event, **fields)
+    def _emit(self, revision: Revision, event: Event, **fields: object) -> None:
+        self._log.bind(**revision.log_fields(self._clock())).emit(event, **fields)
 
 
 def deployed_image(observed: ObservedDeployment | None) -> ImageRef | None:
@@ -377,16 +363,13 @@ def deployed_image(observed: ObservedDeployment | None) -> ImageRef | None:
     return parse_reference(annotations.get(IMAGE_ANNOTATION, ""))
 
 
-def deployment_drift(
-    snapshot: SourceSnapshot, spec: WorkflowSpec, namespace: str, observed: ObservedDeployment | None
-) -> tuple[FieldChange, ...]:
+def deployment_drift(revision: Revision, observed: ObservedDeployment | None) -> tuple[FieldChange, ...]:
     """Return how the Deployment differs from what pdwatch would apply now with the image that is deployed."""
-    image = deployed_image(observed)
-    if observed is None or image is None:
+    spec, image = revision.snapshot.spec, deployed_image(observed)
+    if observed is None or image is None or spec is None:
         return ()
-    return drift(
-        deployment(spec, digest=snapshot.digest, image=image, namespace=namespace), observed.manifest
-    )
+    wanted = deployment(spec, digest=revision.snapshot.digest, image=image, namespace=revision.namespace)
+    return drift(wanted, observed.manifest)
 
 
 def _same(one: SourceSnapshot, other: SourceSnapshot) -> bool:

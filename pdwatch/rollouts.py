@@ -74,17 +74,15 @@ class RolloutReporter:
             self._requeue(workflow, "drifted")
 
     def _deleted(self, workflow: TrackedWorkflow) -> None:
-        if workflow.rollout is None:
-            return
-        workflow.rollout = None
-        self._bound(workflow).emit(Event.DEPLOY_DELETED)
+        if workflow.rollout is not None:
+            workflow.rollout = None
+            self._bound(workflow).emit(Event.DEPLOY_DELETED)
         self._requeue(workflow, "deleted")
 
     async def _tell(
         self, workflow: TrackedWorkflow, transition: RolloutTransition, status: RolloutStatus
     ) -> None:
         fields: dict[str, object] = {
-            "source_digest": status.source_digest,
             "generation": status.generation,
             "phase": status.phase.value,
             "desired": status.desired,
@@ -95,31 +93,38 @@ class RolloutReporter:
             "message": status.message or None,
             "pod": status.pod,
         }
-        if transition is RolloutTransition.COMPLETE and workflow.applied_at is not None:
-            fields["rollout_ms"] = milliseconds(self._clock() - workflow.applied_at)
+        revision = workflow.revision
+        if revision is None or revision.snapshot.digest != status.source_digest:
+            # An older revision's rollout goes on under a newer save: nothing of the newer one is true of it.
+            fields |= {"source_digest": status.source_digest, "image": None, "since_save_ms": None}
+        elif transition is RolloutTransition.COMPLETE and revision.applied_at is not None:
+            fields["rollout_ms"] = milliseconds(self._clock() - revision.applied_at)
         if transition is RolloutTransition.STALLED and status.pod is not None:
-            lines = await self._last_lines(status.pod, workflow)
-            fields["output"] = "\n".join(lines) or None
-        log = self._bound(workflow)
-        log.emit(EVENT_OF[transition], **fields)
+            fields["output"] = "\n".join(await self._last_lines(workflow, status.pod)) or None
+        self._bound(workflow, **fields).emit(EVENT_OF[transition])
 
-    async def _last_lines(self, pod: str, workflow: TrackedWorkflow) -> Sequence[str]:
-        assert workflow.namespace is not None  # it has a claim
+    async def _last_lines(self, workflow: TrackedWorkflow, pod: str) -> Sequence[str]:
+        assert workflow.claim is not None  # it was found by its claim
         try:
             async with asyncio.timeout(LOG_LINES_TIMEOUT_S):
-                return await self._pod_logs.last_lines(workflow.namespace, pod)
-        except (PdwatchError, TimeoutError) as error:
-            return (f"(no log lines: {error or 'they did not come in time'})",)
+                return await self._pod_logs.last_lines(workflow.claim[0], pod)
+        except TimeoutError:
+            return ("(the container's log did not come in time)",)
+        except PdwatchError as error:
+            return (f"(the container's log can't be read: {error.message})",)
 
-    def _bound(self, workflow: TrackedWorkflow) -> EventLog:
-        return self._log.bind(**workflow.log_fields(self._clock()))
+    def _bound(self, workflow: TrackedWorkflow, **fields: object) -> EventLog:
+        return self._log.bind(**{**workflow.log_fields(self._clock()), **fields})
 
 
 def drifted(workflow: TrackedWorkflow, observed: ObservedDeployment) -> bool:
-    """Tell whether the Deployment is not what the workflow's files and the image that it names ask for."""
-    snapshot = workflow.snapshot
-    if snapshot is None or snapshot.spec is None or workflow.namespace is None:
+    """Tell whether the Deployment is not what the newest revision, with the image that it names, asks for.
+
+    A revision that has not been applied yet has not drifted: its turn comes.
+    """
+    revision = workflow.revision
+    if revision is None:
         return False
-    if observed.source_digest != snapshot.digest:
-        return workflow.generation is not None and observed.generation > workflow.generation
-    return bool(deployment_drift(snapshot, snapshot.spec, workflow.namespace, observed))
+    if observed.source_digest != revision.snapshot.digest:
+        return revision.generation is not None and observed.generation > revision.generation
+    return bool(deployment_drift(revision, observed))

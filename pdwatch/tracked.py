@@ -6,6 +6,7 @@ All of it can be lost at any instant: the files and the cluster's annotations ho
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,62 +17,62 @@ if TYPE_CHECKING:
     from pdwatch.core.plan import Held
 
 
-@dataclass(slots=True, eq=False)
-class TrackedWorkflow:
-    """One workflow directory. Times are loop times in seconds."""
+class Stage(StrEnum):
+    """How far a revision has come on its way to the cluster."""
 
-    root: Path
-    snapshot: SourceSnapshot | None = None
-    namespace: str | None = None
-    claim: tuple[str, str] | None = None
-    """The namespace and name that are this workflow's alone; see :meth:`TrackedWorkflows.claim`."""
+    PLAN = "plan"
+    BUILD = "build"
+    APPLY = "apply"
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Revision:
+    """One snapshot on its way to the cluster. Times are loop times in seconds."""
+
+    snapshot: SourceSnapshot
+    namespace: str
     saved_at: float | None = None
-    """When the save that made ``snapshot`` was noticed; None when no save did, as at start."""
-    applied_at: float | None = None
+    """When the save that made the snapshot was noticed; None when no save did, as at start."""
+    stage: Stage = Stage.PLAN
     image: str | None = None
+    applied_at: float | None = None
     generation: int | None = None
     attempts: int = 0
-    """Failures in a row for this snapshot."""
-    reported: SourceSnapshot | Held | None = None
-    """The invalid snapshot or the hold that was last logged, so that it is logged once."""
+    """Failures and holds in a row."""
+    held: Held | None = None
+    """The hold that was last logged, so that it is logged once."""
+    reported: bool = False
+    """Whether its problems have been logged."""
+
+    def log_fields(self, now: float) -> dict[str, object]:
+        """Return the fields that every line about the revision carries, each once it is known."""
+        return {
+            "workflow": self.snapshot.name,
+            "namespace": self.namespace,
+            "source_digest": self.snapshot.digest,
+            "generation": self.generation,
+            "image": self.image,
+            "since_save_ms": None if self.saved_at is None else milliseconds(now - self.saved_at),
+        }
+
+
+@dataclass(slots=True, eq=False)
+class TrackedWorkflow:
+    """One workflow directory; ``revision`` is the newest, None until it has been read."""
+
+    root: Path
+    revision: Revision | None = None
+    claim: tuple[str, str] | None = None
+    """The namespace and name that are this workflow's alone; see :meth:`TrackedWorkflows.claim`."""
     service: Manifest | None = None
     """The Service as last applied by this process."""
     secrets: dict[str, bytes] = field(default_factory=dict, repr=False)
     """The local secrets as last applied by this process."""
     rollout: RolloutStatus | None = None
 
-    @property
-    def name(self) -> str:
-        """The workflow's name; the directory's until it has been read."""
-        return self.snapshot.name if self.snapshot else self.root.name
-
-    def renew(self, snapshot: SourceSnapshot, *, saved_at: float | None, namespace: str) -> None:
-        """Take in another snapshot and forget what belonged to the one before.
-
-        Args:
-            snapshot: The directory as it is now.
-            saved_at: The loop time of the save that made it, if it was one.
-            namespace: Where the workflow goes when it does not say so itself.
-        """
-        self.snapshot = snapshot
-        self.saved_at = saved_at
-        self.attempts = 0
-        self.generation = self.image = self.applied_at = None
-        if snapshot.spec is not None:
-            self.namespace = snapshot.spec.deployment.namespace or namespace
-        elif self.namespace is None:
-            self.namespace = namespace
-
     def log_fields(self, now: float) -> dict[str, object]:
         """Return the fields that every line about the workflow carries, each once it is known."""
-        return {
-            "workflow": self.name,
-            "namespace": self.namespace,
-            "source_digest": self.snapshot.digest if self.snapshot else None,
-            "generation": self.generation,
-            "image": self.image,
-            "since_save_ms": None if self.saved_at is None else milliseconds(now - self.saved_at),
-        }
+        return self.revision.log_fields(now) if self.revision else {"workflow": self.root.name}
 
 
 class TrackedWorkflows:
@@ -99,13 +100,13 @@ class TrackedWorkflows:
         if workflow is not None:
             self._release(workflow)
 
-    def claim(self, workflow: TrackedWorkflow, namespace: str) -> Path | None:
-        """Claim the workflow's name in a namespace, and give up what it had claimed before.
+    def claim(self, workflow: TrackedWorkflow, namespace: str, name: str) -> Path | None:
+        """Claim a name in a namespace, and give up what the workflow had claimed before.
 
         Returns:
-            None when the workflow has it now, else the directory whose workflow has that name there already.
+            None when the workflow has it now, else the directory whose workflow has it already.
         """
-        wanted = (namespace, workflow.name)
+        wanted = (namespace, name)
         holder = self._claims.get(wanted)
         if holder is workflow:
             return None
@@ -124,6 +125,8 @@ class TrackedWorkflows:
         if workflow.claim is not None:
             del self._claims[workflow.claim]
             workflow.claim = None
+            workflow.rollout = workflow.service = None
+            workflow.secrets = {}
 
 
 def milliseconds(seconds: float) -> float:

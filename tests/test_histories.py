@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import looptime
-from hypothesis import settings, strategies as st
+from hypothesis import settings
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.world import FakeWorld, LoopUnderTest, digest_of
@@ -25,11 +27,11 @@ pauses = st.sampled_from([0.0, 0.005, 0.05, 0.5, 0.9, 1.05, 1.15, 2.0, 40.0])
 
 
 class Histories(RuleBasedStateMachine):
-    """Saves, faults, meddling and restarts in any order; what must hold always, and what must hold at rest."""
+    """Saves, faults, meddling and restarts in any order."""
 
     @initialize()
     def begin(self) -> None:
-        self.loop = looptime.new_event_loop(asyncio.new_event_loop())
+        self.loop = looptime.new_event_loop(_enabled=True)
         self.world = FakeWorld()
         self.valid: dict[Path, str] = {}
         self.daemon: LoopUnderTest = self.on_loop(lambda: LoopUnderTest(self.world))
@@ -117,20 +119,22 @@ class Histories(RuleBasedStateMachine):
 
         before = (self.world.docker.builds, len(self.world.cluster.applied))
         for root in self.world.disk.texts:
-            self.on_loop(lambda root=root: self.daemon.saved(root))
+            self.on_loop(partial(self.daemon.saved, root))
         self.on_loop(lambda: None, then_s=AT_REST_S)
         assert (self.world.docker.builds, len(self.world.cluster.applied)) == before
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
             return
-        self.at_rest_the_last_valid_save_runs_and_nothing_more_is_done()
-        builds, applied = self.world.docker.builds, len(self.world.cluster.applied)
-        self.the_daemon_is_killed_and_started_again(AT_REST_S)
-        assert (self.world.docker.builds, len(self.world.cluster.applied)) == (builds, applied)
-        assert not [line for line in self.world.log.lines if line.get("exc_info")]
-        self.loop.run_until_complete(self.daemon.kill())
-        self.loop.close()
+        try:
+            self.at_rest_the_last_valid_save_runs_and_nothing_more_is_done()
+            done = (self.world.docker.builds, len(self.world.cluster.applied))
+            self.the_daemon_is_killed_and_started_again(AT_REST_S)
+            assert (self.world.docker.builds, len(self.world.cluster.applied)) == done
+            assert not [line for line in self.world.log.lines if line.get("exc_info")]
+        finally:
+            self.loop.run_until_complete(self.daemon.kill())
+            self.loop.close()
 
 
 Histories.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)

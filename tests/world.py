@@ -1,4 +1,4 @@
-"""A world in memory for the reconciler: files, Docker and a cluster that fail, lag and take time on demand."""
+"""A world in memory: files, Docker and a cluster that fail, lag and take time on demand."""
 
 from __future__ import annotations
 
@@ -207,6 +207,17 @@ class FakeCluster:
         if known is None or known.uid != observed.uid or known.generation <= observed.generation:
             self.seen[observed.name] = observed
 
+    def announce(self, namespace: str, name: str) -> None:
+        if name in self.seen:
+            self._tell(name)
+
+    def relist(self) -> None:
+        """Begin anew, as the view of a daemon that has just started does."""
+        self.changes = asyncio.Queue()
+        self.seen = {name: observed_deployment(manifest) for name, manifest in self.deployments.items()}
+        for name in self.seen:
+            self._tell(name)
+
     def _show(self, name: str, manifest: Manifest | None) -> None:
         asyncio.get_running_loop().call_later(WATCH_LAG_S, self._notice, name, copy.deepcopy(manifest))
 
@@ -216,6 +227,9 @@ class FakeCluster:
             self.changes.put_nowait(ViewChange(namespace=NAMESPACE, name=name, deployment=None, status=None))
             return
         self.observe(manifest)
+        self._tell(name)
+
+    def _tell(self, name: str) -> None:
         observed = self.seen[name]
         status = rollout_status(observed, ())
         self.changes.put_nowait(
@@ -226,7 +240,9 @@ class FakeCluster:
 class RecordingLog(EventLog):
     """Keeps the lines instead of writing them; the catalogue is still checked."""
 
-    def __init__(self, lines: list[dict[str, Any]] | None = None, bound: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, lines: list[dict[str, Any]] | None = None, bound: Mapping[str, object] | None = None
+    ) -> None:
         super().__init__(logger=self)
         self.lines = [] if lines is None else lines
         self._bound = dict(bound or {})
@@ -261,6 +277,7 @@ class LoopUnderTest:
 
     def __init__(self, world: FakeWorld, *, seed: int = 0) -> None:
         clock = asyncio.get_running_loop().time
+        world.cluster.relist()
         tracked = TrackedWorkflows()
         reconciler = Reconciler(
             World(
