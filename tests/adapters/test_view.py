@@ -20,6 +20,7 @@ from pdwatch.core.model import RolloutPhase
 from pdwatch.core.rollout import RolloutTransition, transitions
 from pdwatch.errors import NotFoundError
 from pdwatch.logs import Event
+from tests.adapters.kubeconfigs import service_account, with_user
 from tests.adapters.recorded_log import RecordedLog
 from tests.adapters.workloads import CRASH, MISSING, NEVER_HEALTHY, workload
 
@@ -365,6 +366,23 @@ async def test_a_view_waits_for_an_api_server_that_is_not_there_yet(
             assert not synced.done()
             await door.open()
     assert {line["resource"] for line in log.named(Event.WATCH_LISTED)} == {"deployments", "pods"}
+
+
+async def test_a_view_waits_for_rights_that_are_missing(
+    testbed: Testbed, watched: Watched, namespace: str, tmp_path: Path
+) -> None:
+    user = await service_account(testbed, namespace, "default")
+    log = RecordedLog()
+    policy = WatchPolicy(refused_base_s=0.1, refused_cap_s=0.1)
+    async with connect(kubeconfig=with_user(testbed, tmp_path / "config", user)) as api:
+        view = WorkflowView(api, notify=watched.take, log=log, policy=policy)
+        async with running(view), asyncio.TaskGroup() as group:
+            synced = group.create_task(view.synced(namespace))
+            await log.until(Event.WATCH_DISCONNECTED)
+            assert not synced.done()
+            binding = ("rolebinding", "sees", "--clusterrole=view", f"--serviceaccount={namespace}:default")
+            await testbed.kubectl("create", *binding, "-n", namespace)
+    assert {line["reason"] for line in log.named(Event.WATCH_DISCONNECTED)} == {"forbidden"}
 
 
 class TestWaitingForARollout:

@@ -15,7 +15,7 @@ from pdwatch.adapters.kubernetes.connection import connect
 from pdwatch.adapters.kubernetes.rollout_watch import wait_for_rollout
 from pdwatch.cli.status import _age
 from pdwatch.core.names import DIGEST_ANNOTATION
-from tests.adapters.kubeconfigs import kubeconfig
+from tests.adapters.kubeconfigs import kubeconfig, service_account, with_user
 from tests.adapters.workloads import CRASH, MISSING, workload
 
 if TYPE_CHECKING:
@@ -199,8 +199,28 @@ async def test_an_empty_namespace_says_so(namespace: str, status: Status) -> Non
     assert "none is deployed there" in told.errors
 
 
-async def test_a_user_without_rights_is_told_which_are_missing(namespace: str, status: Status) -> None:
-    told = await status("hello", "--context", "developer")
+async def test_the_context_s_namespace_is_the_default(
+    testbed: Testbed, namespace: str, tmp_path: Path
+) -> None:
+    await settled(testbed, workload(namespace, replicas=0))
+    binding = ("rolebinding", "sees", "--clusterrole=view", f"--serviceaccount={namespace}:default")
+    await testbed.kubectl("create", *binding, "-n", namespace)
+    user = await service_account(testbed, namespace, "default")
+    config = with_user(testbed, tmp_path / "config", user, namespace=namespace)
+
+    told = await pdwatch_status("hello", environment={**testbed.environment, "KUBECONFIG": str(config)})
+
+    assert told.code == 0
+    assert f"  namespace  {namespace}" in told.output
+
+
+async def test_a_user_without_rights_is_told_which_are_missing(
+    testbed: Testbed, namespace: str, tmp_path: Path
+) -> None:
+    user = await service_account(testbed, namespace, "default")
+    config = with_user(testbed, tmp_path / "config", user, namespace=namespace)
+
+    told = await pdwatch_status("hello", environment={**testbed.environment, "KUBECONFIG": str(config)})
 
     assert told.code == 1
     assert 'cannot get resource "deployments"' in told.errors
