@@ -28,9 +28,10 @@ check: $(STAMP) ## ruff, mypy and import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-engine-check: $(STAMP) ## deno fmt, lint, check and test of the engine
+engine-check: $(STAMP) ## deno fmt, lint, check and test of the engine and examples
 	cd pdwatch/engine && PATH="$(CURDIR)/$(BIN):$$PATH" && \
-	  deno fmt --check && deno lint && deno check . && deno task test
+	  deno fmt --check && deno lint && deno check . && deno task test && \
+	  cd ../../examples && deno fmt --check && deno lint && deno check .
 
 pytest: $(STAMP) ## the Python tests; bring up the testbed and take it down
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

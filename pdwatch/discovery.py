@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdwatch.core.sources import affected
+from pdwatch.errors import SourceError
 from pdwatch.logs import Event, EventLog
 
 if TYPE_CHECKING:
@@ -37,10 +38,19 @@ class WorkflowDiscovery:
     async def look(self, roots: Sequence[Path], *, cause: str) -> None:
         """Find the workflows under ``roots``; queue the new ones, and those that are gone.
 
-        Raises:
-            NotFoundError: A root does not exist.
+        A root that does not exist (any more) holds no workflows. One that can't be read is logged, and what was
+        known of it stays known.
         """
-        found = await self._reader.discover(roots)
+        try:
+            found = await self._reader.discover([root for root in roots if root.is_dir()])
+        except SourceError as error:
+            self._log.emit(
+                Event.RECONCILE_FAILED,
+                error=type(error).__name__,
+                message=error.message,
+                remedy=error.remedy,
+            )
+            return
         known = {workflow.root for workflow in self._tracked}
         for root in sorted(found - known):
             self._log.emit(Event.WORKFLOW_FOUND, workflow=root.name, directory=str(root))

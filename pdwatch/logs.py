@@ -119,24 +119,21 @@ class EventLog:
             self._logger.bind(**{key: value for key, value in fields.items() if value is not None})
         )
 
-    def emit(self, event: Event, *, exc_info: BaseException | None = None, **fields: object) -> None:
+    def emit(self, event: Event, **fields: object) -> None:
         """Write one line; a field that is None is left out.
 
         Args:
             event: What happened.
-            exc_info: The unexpected exception whose traceback the line carries.
-            fields: The line's flat fields.
+            fields: The line's flat fields, and as ``exc_info`` an unexpected exception, for its traceback.
 
         Raises:
             ValueError: A field is not in the event's catalogue entry.
         """
         spec = EVENTS[event]
-        unknown = fields.keys() - spec.fields - COMMON_FIELDS
+        unknown = fields.keys() - spec.fields - COMMON_FIELDS - {"exc_info"}
         if unknown:
             raise ValueError(f"{event} has no field {', '.join(sorted(unknown))}")
         known = {key: value for key, value in fields.items() if value is not None}
-        if exc_info is not None:
-            known["exc_info"] = exc_info
         self._logger.log(spec.level, str(event), **known)
 
 

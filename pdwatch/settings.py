@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pdwatch.core.suggestion import did_you_mean
-from pdwatch.core.yaml_document import YamlDocument, YamlMapping, plain, read_document
+from pdwatch.core.yaml_document import YamlDocument, read_document
+from pdwatch.core.yaml_tree import YamlMapping, plain
 from pdwatch.errors import SettingsError
 from pdwatch.logs import LogFormat, LogLevel
 
