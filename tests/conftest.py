@@ -30,13 +30,11 @@ def testbed(request: pytest.FixtureRequest) -> Iterator[Testbed]:
         try:
             with capture.global_and_fixture_disabled():  # it may take minutes, so the steps are shown
                 testbed = stack.enter_context(session_testbed(os.environ, steps()))
-        except PrerequisiteMissingError as error:
-            request.config.stash[_MISSING] = str(error)
-            if os.environ.get("CI"):
-                pytest.fail(str(error), pytrace=False)
-            pytest.skip(f"no testbed: {error}")
         except TestbedError as error:
-            pytest.fail(str(error), pytrace=False)
+            request.config.stash[_MISSING] = str(error)
+            if isinstance(error, PrerequisiteMissingError) and not os.environ.get("CI"):
+                raise pytest.skip.Exception(f"no testbed: {error}") from None
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
         yield testbed
 
 

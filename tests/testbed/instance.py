@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.testbed import network
 from tests.testbed.credentials import ADMIN, DEVELOPER
+from tests.testbed.errors import TestbedError
 from tests.testbed.processes import ProcessId, boot_id
 
 if TYPE_CHECKING:
@@ -92,8 +93,16 @@ def save(instance: Instance, layout: Layout) -> None:
 
 
 def load(layout: Layout) -> Instance | Remains | None:
-    """Read the record; no more than remains when another version wrote it, None when there is no testbed."""
+    """Read the record; no more than remains when another version wrote it, None when there is no testbed.
+
+    Raises:
+        TestbedError: It is another user's, and what it says about processes is not to be trusted.
+    """
     try:
+        if layout.state.lstat().st_uid != os.geteuid():
+            raise TestbedError(
+                f"{layout.state} is another user's.", remedy="Use sudo if it is root's testbed."
+            )
         record = json.loads(layout.record.read_text())
     except FileNotFoundError:
         return None

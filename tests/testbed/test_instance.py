@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.testbed import instance
-from tests.testbed.errors import PrerequisiteMissingError
+from tests.testbed.errors import PrerequisiteMissingError, TestbedError
 from tests.testbed.instance import Instance, Remains
 from tests.testbed.layout import Layout
 from tests.testbed.processes import ProcessId
@@ -50,6 +51,14 @@ def test_a_record_from_before_the_machine_started_has_no_processes(layout: Layou
 
     assert fresh.running
     assert not replace(fresh, boot_id="another").running
+
+
+def test_another_user_s_record_is_not_trusted(layout: Layout, monkeypatch: pytest.MonkeyPatch):
+    instance.save(Instance.new(layout), layout)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+
+    with pytest.raises(TestbedError, match="another user's"):
+        instance.load(layout)
 
 
 def test_there_may_be_no_record(layout: Layout):

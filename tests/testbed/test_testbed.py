@@ -131,16 +131,20 @@ async def test_the_developer_may_do_nothing_until_a_role_is_bound(testbed: Testb
 
 
 class Machine:
-    """What a testbed could leave behind on the machine."""
+    """What a testbed could leave behind on the machine.
 
-    def __init__(self) -> None:
+    Args:
+        beside: The name of the session's testbed, whose pods come and go.
+    """
+
+    def __init__(self, *, beside: str) -> None:
         self.mounts = Path("/proc/self/mountinfo").read_text()
         self.links = {link.name for link in Path("/sys/class/net").iterdir()}
         self.cgroups = {
             directory
             for mount in cluster.cgroup_mounts(self.mounts)
             for directory, _, _ in os.walk(mount)
-            if "pdwatch-testbed" in directory
+            if beside not in directory
         }
         self.settings = {
             path: Path(path).read_text()
@@ -169,36 +173,35 @@ def processes_in(state: Path) -> list[str]:
 
 
 @pytest.fixture
-def layout(testbed: Testbed) -> Iterator[Layout]:
-    """A second testbed beside the session's, so that it can be maltreated."""
+def session_layout(testbed: Testbed) -> Layout:
+    """Where the session's testbed is."""
     if os.environ.get("PDWATCH_TESTBED") == "external":
-        pytest.skip("an external cluster is not ours to take down")
-    usual = Layout.from_environment(os.environ)
-    other = replace(usual, state=Path(f"/var/tmp/pdwatch-{secrets.token_hex(4)}"))
+        pytest.skip("an external cluster is not this program's")
+    return Layout.from_environment(os.environ)
+
+
+@pytest.fixture
+def layout(session_layout: Layout) -> Iterator[Layout]:
+    """A place for a second testbed beside the session's, to be maltreated."""
+    other = replace(session_layout, state=Path(f"/var/tmp/pdwatch-{secrets.token_hex(4)}"))
     yield other
     cluster.down(other)
 
 
-@pytest.fixture
-def second(layout: Layout) -> Testbed:
-    assert cluster.up(layout, print)
-    return client.of_instance(layout, cluster.running(layout))
+def test_up_on_a_testbed_that_is_well_changes_nothing(session_layout: Layout):
+    before = session_layout.record.read_bytes()
+
+    assert not cluster.up(session_layout, print)
+
+    assert session_layout.record.read_bytes() == before
 
 
-def test_up_on_a_testbed_that_is_well_changes_nothing(layout: Layout, second: Testbed):
-    before = layout.record.read_bytes()
-
-    assert not cluster.up(layout, print)
-
-    assert layout.record.read_bytes() == before
-
-
-@pytest.mark.parametrize("component", ["dockerd", "kube-scheduler"])
-def test_up_heals_a_testbed_that_has_lost_a_component(layout: Layout, second: Testbed, component: str):
+def test_up_heals_a_testbed_that_has_lost_a_component(layout: Layout):
+    cluster.up(layout, print)
     before = cluster.running(layout)
-    [daemon] = before.components[component].children()
-    daemon.kill()
-    assert cluster.complaints(layout, before)[component] == "has ended"
+    [dockerd] = before.components["dockerd"].children()
+    dockerd.kill()
+    assert cluster.complaints(layout, before)["dockerd"] == "has ended"
 
     assert cluster.up(layout, print)
 
@@ -206,8 +209,8 @@ def test_up_heals_a_testbed_that_has_lost_a_component(layout: Layout, second: Te
     assert not before.running
 
 
-async def test_down_leaves_nothing_behind(layout: Layout, testbed: Testbed):
-    before = Machine()
+async def test_down_leaves_nothing_behind(layout: Layout, session_layout: Layout):
+    before = Machine(beside=session_layout.name)
     cluster.up(layout, print)
     second = client.of_instance(layout, cluster.running(layout))
     await start(second, "default", hardened_pod(BASE_IMAGE, "eval", SERVER))
@@ -216,7 +219,7 @@ async def test_down_leaves_nothing_behind(layout: Layout, testbed: Testbed):
 
     assert cluster.down(layout)
 
-    after = Machine()
+    after = Machine(beside=session_layout.name)
     assert not layout.state.exists()
     assert processes_in(layout.state) == []
     assert after.mounts == before.mounts
@@ -226,7 +229,7 @@ async def test_down_leaves_nothing_behind(layout: Layout, testbed: Testbed):
     assert not cluster.down(layout)
 
 
-def test_an_up_that_was_killed_half_way_is_healed_by_the_next(layout: Layout, testbed: Testbed):
+def test_an_up_that_was_killed_half_way_is_healed_by_the_next(layout: Layout):
     environment = {**os.environ, "PDWATCH_TESTBED_STATE": str(layout.state)}
     command = [sys.executable, "-m", "tests.testbed", "up"]
     with subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True) as up:
@@ -260,7 +263,7 @@ def test_namespaces_whose_process_could_not_be_recorded_are_never_made(tmp_path:
     assert processes_in(tmp_path) == []
 
 
-def test_a_directory_that_is_no_testbed_s_is_left_alone(layout: Layout, testbed: Testbed):
+def test_a_directory_that_is_no_testbed_s_is_left_alone(layout: Layout):
     layout.state.mkdir()
     (layout.state / "thesis.tex").write_text("years of work")
 
