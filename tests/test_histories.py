@@ -33,7 +33,6 @@ class Histories(RuleBasedStateMachine):
     def begin(self) -> None:
         self.loop = looptime.new_event_loop(_enabled=True)
         self.world = FakeWorld()
-        self.valid: dict[Path, str] = {}
         self.daemon: LoopUnderTest = self.on_loop(lambda: LoopUnderTest(self.world))
 
     def on_loop(self, call: Callable[[], Any], *, then_s: float = 0.0) -> Any:
@@ -50,8 +49,6 @@ class Histories(RuleBasedStateMachine):
             self.world.disk.save(root, text)
             self.daemon.saved(root)
 
-        if not text.startswith("!"):
-            self.valid[root] = text
         self.on_loop(act, then_s=pause)
 
     @rule(root=roots, pause=pauses)
@@ -68,6 +65,10 @@ class Histories(RuleBasedStateMachine):
     def api_server_fails_or_heals(self, *, down: bool, pause: float) -> None:
         self.world.cluster.down = down
         self.on_loop(lambda: None, then_s=pause)
+
+    @rule(apply_s=st.sampled_from([0.05, 0.2, 3.0]))
+    def api_server_takes_its_time(self, apply_s: float) -> None:
+        self.world.cluster.apply_s = apply_s
 
     @rule(there=st.booleans(), pause=pauses)
     def gvisor_comes_or_goes(self, *, there: bool, pause: float) -> None:
@@ -129,13 +130,18 @@ class Histories(RuleBasedStateMachine):
         try:
             self.at_rest_the_last_valid_save_runs_and_nothing_more_is_done()
             done = (self.world.docker.builds, len(self.world.cluster.applied))
+            told = len(self.world.log.lines)
             self.the_daemon_is_killed_and_started_again(AT_REST_S)
             assert (self.world.docker.builds, len(self.world.cluster.applied)) == done
+            lines = self.world.log.lines[told:]
+            complete = {line["workflow"] for line in lines if line["event"] == "rollout.complete"}
+            valid = {root.name for root, text in self.world.disk.texts.items() if not text.startswith("!")}
+            assert valid <= complete
             assert not [line for line in self.world.log.lines if line.get("exc_info")]
         finally:
             self.loop.run_until_complete(self.daemon.kill())
             self.loop.close()
 
 
-Histories.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Histories.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
 TestHistories = Histories.TestCase

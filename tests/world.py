@@ -8,7 +8,6 @@ import hashlib
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdwatch.core.model import (
@@ -37,12 +36,13 @@ from pdwatch.workqueue import WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from pdwatch.core.model import BuildRequest, ImageRef, Manifest, ObservedDeployment
     from pdwatch.logs import Event
 
 NAMESPACE = "dev"
-SCAN_S, BUILD_S, APPLY_S, WATCH_LAG_S = 0.01, 1.0, 0.2, 0.1
+SCAN_S, BUILD_S, WATCH_LAG_S = 0.01, 1.0, 0.1
 
 
 @dataclass(slots=True)
@@ -97,6 +97,8 @@ class Docker:
     """A builder and publisher that takes a second and keeps its images."""
 
     down: bool = False
+    faults: dict[str, list[Exception]] = field(default_factory=dict)
+    """What the next builds of a workflow raise."""
     images: set[str] = field(default_factory=set)
     builds: int = 0
     under_way: Counter[str] = field(default_factory=Counter)
@@ -113,6 +115,8 @@ class Docker:
             await asyncio.sleep(BUILD_S)
             if self.down:
                 raise DockerUnavailableError("Docker is down")
+            if self.faults.get(name):
+                raise self.faults[name].pop()
             self.builds += 1
             self.images.add(str(request.tags[0]))
             return self._built(request.tags[0], cached=False)
@@ -133,6 +137,7 @@ class FakeCluster:
 
     down: bool = False
     gvisor: bool = True
+    apply_s: float = 0.2
     deployments: dict[str, Manifest] = field(default_factory=dict)
     applied: list[tuple[str, str]] = field(default_factory=list)
     """Every (workflow, digest) in the order in which the API server took them."""
@@ -147,7 +152,7 @@ class FakeCluster:
         """Answer after a while; like a request that was sent, it lands even if the caller is cancelled."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Manifest] = loop.create_future()
-        loop.call_later(APPLY_S, self._land, copy.deepcopy(manifest), answer)
+        loop.call_later(self.apply_s, self._land, copy.deepcopy(manifest), answer)
         return await answer
 
     def _land(self, manifest: Manifest, answer: asyncio.Future[Manifest]) -> None:
