@@ -106,16 +106,17 @@ async def test_a_look_right_after_an_apply_does_not_apply_again_though_the_watch
     assert len(world.cluster.applied) == 2
 
 
-async def test_a_deployment_deleted_while_its_own_apply_is_under_way_comes_back():
+async def test_a_deployment_deleted_before_its_service_is_applied_comes_back():
     world = FakeWorld()
-    async with at_rest(world) as daemon:
-        world.cluster.apply_s = 3
-        world.disk.save(ALPHA, "two")
-        daemon.saved(ALPHA)
-        await asyncio.sleep(BUILD_S + 3.05)
+    world.cluster.apply_s = 3
+    world.disk.save(ALPHA, "one")
+    async with running(world):
+        await asyncio.sleep(SCAN_S + BUILD_S + 3 + 1)
+        assert world.cluster.digest("alpha") == digest_of("one")
+        assert not world.log.named(Event.DEPLOY_APPLIED), "the Service is still under way"
         world.cluster.delete("alpha")
         await asyncio.sleep(LONG_S)
-    assert world.cluster.digest("alpha") == digest_of("two")
+    assert world.cluster.digest("alpha") == digest_of("one")
 
 
 async def test_what_is_told_of_a_superseded_apply_is_told_under_its_own_digest():
