@@ -280,7 +280,7 @@ async def test_the_pod_is_confined(daemon: Daemon, namespace: str, testbed: Test
     assert pod["spec"]["runtimeClassName"] == "gvisor"
     probe = (
         "let wrote = 'yes'; try { Deno.writeTextFileSync('/app/x', '') } catch (e) { wrote = e.message }"
-        " console.log(JSON.stringify({uid: Deno.uid(), kernel: Deno.osRelease(), wrote}))"
+        " console.log(JSON.stringify({uid: Deno.uid(), kernel: Deno.readTextFileSync('/proc/version'), wrote}))"
     )
     seen = json.loads(
         await testbed.kubectl(
@@ -288,7 +288,7 @@ async def test_the_pod_is_confined(daemon: Daemon, namespace: str, testbed: Test
         )
     )
     assert seen["uid"] == 65532
-    assert seen["kernel"] == "4.4.0"  # gVisor's, whatever the host runs
+    assert seen["kernel"].startswith("Linux version 4.4.0")  # gVisor's, whatever the host runs
     assert "Read-only file system" in seen["wrote"]
 
 

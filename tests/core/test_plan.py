@@ -1,0 +1,99 @@
+"""The decision, as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pdwatch.core.drift import FieldChange
+from pdwatch.core.model import ObservedDeployment, Problem, SourceSnapshot
+from pdwatch.core.plan import Cause, Held, Invalid, Plan, Rollout, UpToDate, plan
+from tests.world import spec_of
+
+PROBLEM = Problem(path="workflow.yaml", line=1, column=1, message="is empty")
+CHANGE = FieldChange(path="spec.replicas", desired=1, observed=3)
+
+
+def snapshot(*, problems: tuple[Problem, ...] = ()) -> SourceSnapshot:
+    spec = None if problems else spec_of("hello")
+    return SourceSnapshot(
+        name="hello", root=Path("/w/hello"), files=(), digest="sha256:new", spec=spec, problems=problems
+    )
+
+
+def deployed(digest: str | None) -> ObservedDeployment:
+    return ObservedDeployment(
+        name="hello",
+        namespace="dev",
+        uid="1",
+        generation=1,
+        observed_generation=1,
+        source_digest=digest,
+        image=None,
+        desired=1,
+        replicas=1,
+        updated=1,
+        ready=1,
+        available=1,
+        managed=True,
+        created_at=None,
+        manifest={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("observed", "circumstances", "expected"),
+    [
+        pytest.param(
+            None, {}, Rollout(cause=Cause.CREATED), id="no Deployment: create it, taking nothing over"
+        ),
+        pytest.param(
+            deployed("sha256:old"),
+            {},
+            Rollout(cause=Cause.CHANGED, force=True),
+            id="other sources: build and apply",
+        ),
+        pytest.param(
+            deployed(None),
+            {},
+            Rollout(cause=Cause.CHANGED, force=True),
+            id="a digest that somebody removed: apply",
+        ),
+        pytest.param(deployed("sha256:new"), {}, UpToDate(), id="the same sources: nothing"),
+        pytest.param(
+            deployed("sha256:new"),
+            {"relocated": True},
+            Rollout(cause=Cause.RELOCATED, force=True),
+            id="another registry: build there",
+        ),
+        pytest.param(
+            deployed("sha256:new"),
+            {"changes": (CHANGE,)},
+            Rollout(cause=Cause.DRIFTED, build=False, force=True, changes=(CHANGE,)),
+            id="a field that somebody changed: put it right without a build",
+        ),
+        pytest.param(
+            deployed("sha256:old"),
+            {"changes": (CHANGE,), "relocated": True},
+            Rollout(cause=Cause.CHANGED, force=True),
+            id="other sources outweigh drift and registry",
+        ),
+    ],
+)
+def test_a_valid_workflow(
+    observed: ObservedDeployment | None, circumstances: dict[str, object], expected: Plan
+):
+    assert plan(snapshot(), observed, **circumstances) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("observed", [None, deployed("sha256:old")], ids=["new", "deployed"])
+def test_an_invalid_workflow_is_never_applied(observed: ObservedDeployment | None):
+    assert plan(snapshot(problems=(PROBLEM,)), observed, changes=(CHANGE,)) == Invalid(problems=(PROBLEM,))
+
+
+def test_a_name_that_another_directory_has_is_held_and_names_the_directory():
+    held = plan(snapshot(), deployed("sha256:old"), claimed_by=Path("/w/first"))
+    assert isinstance(held, Held)
+    assert held.reason == "duplicate-name"
+    assert "/w/first" in held.message

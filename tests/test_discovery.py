@@ -1,0 +1,94 @@
+"""Discovery: real files and a watcher that says what the test tells it to."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from pdwatch.adapters.files import FileSource
+from pdwatch.discovery import WorkflowDiscovery
+from pdwatch.logs import Event
+from pdwatch.tracked import TrackedWorkflows
+from tests.world import RecordingLog
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+
+class Told:
+    """Yields the batches it was given."""
+
+    def __init__(self, *batches: frozenset[Path]) -> None:
+        self._batches = batches
+
+    async def changes(self, roots: Sequence[Path]) -> AsyncIterator[frozenset[Path]]:
+        for batch in self._batches:
+            yield batch
+
+
+class Queue:
+    """Remembers what was added."""
+
+    def __init__(self) -> None:
+        self.added: list[tuple[str, str, bool]] = []
+
+    def add(self, key: Path, *, cause: str, saved: bool = False) -> None:
+        self.added.append((key.name, cause, saved))
+
+
+def workflow(root: Path) -> Path:
+    root.mkdir(parents=True)
+    (root / "workflow.yaml").write_text("name: any\n")
+    return root
+
+
+async def follow(
+    root: Path, *batches: frozenset[Path], known: Sequence[Path] = ()
+) -> tuple[Queue, RecordingLog]:
+    queue, log, tracked = Queue(), RecordingLog(), TrackedWorkflows()
+    for each in known:
+        tracked.track(each)
+    discovery = WorkflowDiscovery(
+        FileSource(recipe="test"),
+        Told(*batches),
+        tracked=tracked,
+        queue=queue,  # type: ignore[arg-type]
+        log=log,
+    )
+    await discovery.follow([root])
+    return queue, log
+
+
+async def test_a_saved_file_queues_its_workflow_as_a_save(tmp_path: Path):
+    root = workflow(tmp_path / "hello")
+    queue, _ = await follow(tmp_path, frozenset({root / "workflow.yaml"}), known=[root])
+    assert queue.added == [("hello", "save", True)]
+
+
+async def test_a_beat_queues_everything_without_calling_it_a_save(tmp_path: Path):
+    known = [workflow(tmp_path / "one"), workflow(tmp_path / "two")]
+    queue, _ = await follow(tmp_path, frozenset(), known=known)
+    assert sorted(queue.added) == [("one", "resync", False), ("two", "resync", False)]
+
+
+async def test_a_new_directory_is_found_and_told(tmp_path: Path):
+    root = workflow(tmp_path / "hello")
+    queue, log = await follow(tmp_path, frozenset({root}))
+    assert queue.added == [("hello", "save", True)]
+    assert [line["directory"] for line in log.named(Event.WORKFLOW_FOUND)] == [str(root)]
+
+
+async def test_a_directory_that_went_is_queued_so_that_its_scan_finds_it_gone(tmp_path: Path):
+    root = workflow(tmp_path / "hello")
+    shutil.rmtree(root)
+    queue, _ = await follow(tmp_path, frozenset({root}), known=[root])
+    assert ("hello", "removed", False) in queue.added
+
+
+async def test_a_root_that_went_takes_its_workflows_with_it_and_ends_nothing(tmp_path: Path):
+    top = tmp_path / "top"
+    root = workflow(top / "hello")
+    shutil.rmtree(top)
+    queue, _ = await follow(top, frozenset(), known=[root])
+    assert ("hello", "removed", False) in queue.added

@@ -1,0 +1,82 @@
+"""The settings file, and flags on top of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pdwatch.errors import ExitCode, SettingsError
+from pdwatch.settings import LogSettings, Settings, load_settings
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "pdwatch.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_without_file_and_flags_every_setting_has_its_default():
+    assert load_settings(None, {}) == Settings()
+
+
+def test_the_sample_has_every_key_with_its_default():
+    path = REPOSITORY / "config/pdwatch.yaml"
+    loaded = load_settings(path, {})
+    assert loaded == Settings(roots=(REPOSITORY / "config/../examples",))
+    text = path.read_text()
+    assert all(f"\n{key}:" in text for key in Settings.model_fields)
+    assert all(f"\n  {key}:" in text for key in LogSettings.model_fields)
+
+
+def test_a_flag_wins_over_the_file_and_one_that_was_not_given_does_not(tmp_path: Path):
+    path = written(tmp_path, "namespace: from-file\nbuilds: 4\nlog: {level: debug}\n")
+    loaded = load_settings(path, {"namespace": "from-flag", "builds": None, "log.format": "json"})
+    assert (loaded.namespace, loaded.builds) == ("from-flag", 4)
+    assert loaded.log == LogSettings(format="json", level="debug")
+
+
+def test_relative_roots_count_from_the_file_and_tilde_from_home(tmp_path: Path):
+    path = written(tmp_path, "roots: [here, ~/there]\n")
+    assert load_settings(path, {}).roots == (tmp_path / "here", Path.home() / "there")
+
+
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        pytest.param(
+            "namespce: dev\nbuilds: 0\n",
+            [
+                ":1:1: namespce: is not a setting; did you mean namespace?",
+                ":2:1: builds: Input should be greater than or equal to 1",
+            ],
+            id="every problem at once",
+        ),
+        pytest.param(
+            "log:\n  levle: debug\n", [":2:3: log.levle: is not a setting; did you mean level?"], id="nested"
+        ),
+        pytest.param("log: {level: loud}\n", [":1:7: log.level: Input should be"], id="a word that is none"),
+        pytest.param("namespace: Dev_1\n", [":1:1: namespace: "], id="no DNS label"),
+        pytest.param("- a\n", [":1:1: the settings must be a mapping"], id="no mapping"),
+        pytest.param("a: [\n", [":1:5: a value was expected here"], id="no YAML"),
+    ],
+)
+def test_a_bad_file_is_refused_with_line_and_column(tmp_path: Path, text: str, messages: list[str]):
+    path = written(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, {})
+    assert caught.value.exit_code is ExitCode.USAGE
+    for message in messages:
+        assert f"{path}{message}" in caught.value.message
+
+
+def test_a_bad_flag_is_refused_without_a_place():
+    with pytest.raises(SettingsError, match=r"^builds: "):
+        load_settings(None, {"builds": 0})
+
+
+def test_an_unreadable_file_is_refused(tmp_path: Path):
+    with pytest.raises(SettingsError, match="Is a directory"):
+        load_settings(tmp_path, {})
