@@ -13,11 +13,12 @@ from pdwatch.adapters.context import off_loop, tar_chunks
 from pdwatch.adapters.docker.api import NOT_FOUND, RefusedError
 from pdwatch.adapters.docker.base import inspect, require_base, tag
 from pdwatch.adapters.docker.refusals import build_error, load_error, refuses_buildkit
+from pdwatch.adapters.docker.run import BUILDKIT, CLASSIC, run_build
 from pdwatch.adapters.docker.steps import BuildSteps
 from pdwatch.adapters.files import read_verified
 from pdwatch.core.build_context import ContextFile, build_context, deno_config_file
 from pdwatch.core.deno_config import DENO_CONFIGS, merged_deno_config
-from pdwatch.core.dockerfile import DOCKERFILE, dockerfile
+from pdwatch.core.dockerfile import dockerfile
 from pdwatch.core.image import parse_reference
 from pdwatch.core.image_config import archive_config_name, archive_manifest, normal_config
 from pdwatch.core.model import BuiltImage, Problem
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from pdwatch.core.build_context import ContextEntry
     from pdwatch.core.model import BuildRequest, ImageRef, SourceFile, SourceSnapshot
 
-_CLASSIC, _BUILDKIT = "1", "2"
 _CONTAINERD_STORE = ["driver-type", "io.containerd.snapshotter.v1"]
 _SWEEP_TIMEOUT_S = 10.0
 
@@ -61,7 +61,7 @@ class DockerBuilder:
         self._api = api
         self._engine = engine
         self._report = report
-        self._builder = _BUILDKIT
+        self._builder = BUILDKIT
         self._containerd: bool | None = None
 
     async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:
@@ -143,18 +143,12 @@ class DockerBuilder:
             return read_verified(order.snapshot, file)
 
         builder = self._builder
-        query = [
-            *(("version", builder), ("dockerfile", DOCKERFILE), ("rm", "1"), ("forcerm", "1")),
-            *order.options,
-        ]
         body = off_loop(tar_chunks(order.context, read))
         try:
-            async with aclosing(self._api.messages("build", query=query, body=body)) as messages:
-                async for message in messages:
-                    steps.take(message)
+            await run_build(self._api, builder=builder, options=order.options, body=body, steps=steps)
         except RefusedError as refused:
-            if builder == _BUILDKIT and refuses_buildkit(refused):
-                self._builder = _CLASSIC
+            if builder == BUILDKIT and refuses_buildkit(refused):
+                self._builder = CLASSIC
                 return await self._run(order)
             raise build_error(refused, order.tags[0], steps) from refused
         if steps.image_id is None:

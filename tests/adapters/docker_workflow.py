@@ -1,0 +1,130 @@
+"""A workflow directory, and its images in a real Docker, seen through aiodocker."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pdwatch.adapters.docker.builder import DockerBuilder
+from pdwatch.adapters.engine import engine_files, engine_recipe
+from pdwatch.adapters.files import FileSource
+from pdwatch.core.image import image_references
+from pdwatch.core.model import BuildRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import aiodocker
+
+    from pdwatch.adapters.docker.api import DockerApi
+    from pdwatch.core.model import BuiltImage, SourceSnapshot
+
+WORKFLOW = """\
+name: {name}
+version: "1.0"
+description: Says hello.
+triggers: [{{type: manual}}]
+nodes: {{greet: {{path: ./nodes/greet.ts}}}}
+edges: []
+config: {{include: [prompts, .env, .git/config, .secrets.yaml]}}
+"""
+NODE = "export default (): string => 'hello';\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """Written to ``root``; ``name`` is that of its images."""
+
+    root: Path
+    name: str
+
+    @classmethod
+    def create(cls, root: Path, name: str) -> Workflow:
+        workflow = cls(root, name)
+        workflow.save("workflow.yaml", WORKFLOW.format(name=name))
+        workflow.save("nodes/greet.ts", NODE)
+        return workflow
+
+    def save(self, path: str, content: str) -> None:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+
+    async def scan(self) -> SourceSnapshot:
+        snapshot = await FileSource(recipe=engine_recipe()).scan(self.root)
+        assert snapshot.spec, snapshot.problems
+        return snapshot
+
+    async def request(self, **options: Any) -> BuildRequest:
+        snapshot = await self.scan()
+        assert snapshot.spec
+        return BuildRequest(
+            snapshot=snapshot, tags=image_references(snapshot.spec, snapshot.digest), **options
+        )
+
+    async def build(self, api: DockerApi) -> BuiltImage:
+        return await builder(api).build(await self.request())
+
+
+def builder(api: DockerApi, report: Callable[[str], None] = lambda _: None) -> DockerBuilder:
+    return DockerBuilder(api, engine=engine_files(), report=report)
+
+
+async def files(docker: aiodocker.Docker, image: str, path: str = "/app") -> dict[str, tarfile.TarInfo]:
+    """The entries below a path of an image, by path without it."""
+    return {member.name: member for member, _ in await _archive(docker, image, path)}
+
+
+async def contents(docker: aiodocker.Docker, image: str, path: str = "/app") -> dict[str, bytes]:
+    """The regular files below a path of an image."""
+    return {member.name: content for member, content in await _archive(docker, image, path) if member.isreg()}
+
+
+async def _archive(docker: aiodocker.Docker, image: str, path: str) -> list[tuple[tarfile.TarInfo, bytes]]:
+    container = await docker.containers.create({"Image": image, "HostConfig": {"NetworkMode": "none"}})
+    try:
+        async with docker._query(f"containers/{container.id}/archive", params={"path": path}) as response:
+            stream = io.BytesIO(await response.read())
+    finally:
+        await container.delete(force=True)
+    with tarfile.open(fileobj=stream) as tar:
+        return [
+            (member, file.read() if (file := tar.extractfile(member)) else b"")
+            for member in tar
+            if member.name != path.strip("/").rpartition("/")[2]
+        ]
+
+
+async def nameless(docker: aiodocker.Docker, name: str) -> list[str]:
+    """The nameless images that builds of a workflow have left."""
+    left = await docker.images.list(
+        all=True, filters={"dangling": ["true"], "label": [f"dev.pdwatch.workflow={name}"]}
+    )
+    left += await docker.images.list(all=True, filters={"dangling": ["true"], "label": ["dev.pdwatch.build"]})
+    return [image["Id"] for image in left]
+
+
+async def layers(docker: aiodocker.Docker, image: str) -> list[str]:
+    inspected = await docker.images.inspect(image)
+    result: list[str] = inspected["RootFS"]["Layers"]
+    return result
+
+
+async def delete_images(docker: aiodocker.Docker, name: str) -> None:
+    """Delete all images whose repository ends in a workflow's name, under each of their names."""
+    for image in await docker.images.list():
+        for tag in image["RepoTags"] or []:
+            if tag.rpartition(":")[0].rpartition("/")[2] == name:
+                await docker.images.delete(tag, force=True)
+
+
+async def prune_build_cache(docker: aiodocker.Docker) -> None:
+    await docker.images.prune_builds(all_builds=True)
+
+
+def plain(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
