@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import secrets
@@ -303,7 +304,7 @@ async def failing_base(docker: aiodocker.Docker, api: DockerApi) -> AsyncIterato
     script = "console.error('first line'); console.error('last line'); Deno.exit(3)"
     text = f"FROM {BASE}\nONBUILD RUN {json.dumps(['/bin/deno', 'eval', script])}\n"
     tag = f"failing-base:{secrets.token_hex(4)}"
-    context = aiodocker.utils.mktar_from_dockerfile(__import__("io").BytesIO(text.encode()))
+    context = aiodocker.utils.mktar_from_dockerfile(io.BytesIO(text.encode()))
     await docker.images.build(fileobj=context, tag=tag, encoding="gzip")
     yield tag
     await docker.images.delete(tag)
