@@ -67,8 +67,10 @@ class WorkflowDiscovery:
                 for workflow in self._tracked
             }
             touched = affected(changed, known, is_file=Path.is_file)
-            beat = not changed
             for root in touched.workflows:
-                self._queue.add(root, cause="resync" if beat else "save", saved=not beat)
+                if changed:
+                    self._queue.add(root, cause="save", saved=True)
+                else:
+                    self._queue.refresh(root, cause="resync")
             if touched.discover:
-                await self.look(roots, cause="resync" if beat else "save")
+                await self.look(roots, cause="save" if changed else "resync")

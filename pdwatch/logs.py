@@ -7,6 +7,7 @@ holds the document against :data:`EVENTS`.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,8 @@ import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 LogFormat: TypeAlias = Literal["auto", "console", "json", "logfmt"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
@@ -150,8 +153,6 @@ def configure(log_format: LogFormat, *, level: LogLevel = "info", stream: TextIO
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
-            structlog.processors.format_exc_info,
             *_renderers(chosen, out),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -162,8 +163,24 @@ def configure(log_format: LogFormat, *, level: LogLevel = "info", stream: TextIO
 
 def _renderers(chosen: str, out: TextIO) -> list[structlog.typing.Processor]:
     if chosen == "console":
-        return [structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=20)]
+        return [
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            _shorten_digests,
+            structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=20, sort_keys=False),
+        ]
+    precise = [
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
     first = ["timestamp", "level", "event", "workflow", "namespace", "source_digest"]
     if chosen == "logfmt":
-        return [structlog.processors.LogfmtRenderer(key_order=first, drop_missing=True)]
-    return [structlog.processors.JSONRenderer(ensure_ascii=False)]
+        return [*precise, structlog.processors.LogfmtRenderer(key_order=first, drop_missing=True)]
+    return [*precise, structlog.processors.JSONRenderer(ensure_ascii=False)]
+
+
+def _shorten_digests(_: object, __: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Leave people the first twelve digits, which is what an image's tag has too."""
+    return {
+        key: value[:19] if isinstance(value, str) and _DIGEST.fullmatch(value) else value
+        for key, value in fields.items()
+    }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from pdwatch.core.suggestion import did_you_mean
 from pdwatch.core.yaml_document import YamlDocument, read_document
@@ -18,7 +20,14 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+
+def _dns_label(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", value):
+        raise PydanticCustomError("dns_label", "a namespace has up to 63 of a-z, 0-9 and '-'")
+    return value
+
+
+Namespace = Annotated[str, AfterValidator(_dns_label)]
 
 
 class _Section(BaseModel):
@@ -36,7 +45,7 @@ class Settings(_Section):
     """Everything that can be set for ``pdwatch run``; config/pdwatch.yaml explains each key."""
 
     roots: tuple[Path, ...] = (Path(),)
-    namespace: DnsLabel | None = None
+    namespace: Namespace | None = None
     context: str | None = None
     registry: str | None = None
     secrets: bool = False

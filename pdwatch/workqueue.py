@@ -68,6 +68,11 @@ class WorkQueue(Generic[K]):
         slot.added.set()
         self._start(slot)
 
+    def refresh(self, key: K, *, cause: str) -> None:
+        """Have ``key`` looked at again, unless it waits for its delay: a routine look must not undo a backoff."""
+        if key not in self._timers:
+            self.add(key, cause=cause)
+
     def forget(self, key: K) -> None:
         """Drop the key and its pending delay; work that is under way ends by itself."""
         self._cancel_timer(key)

@@ -36,6 +36,9 @@ class Queue:
     def add(self, key: Path, *, cause: str, saved: bool = False) -> None:
         self.added.append((key.name, cause, saved))
 
+    def refresh(self, key: Path, *, cause: str) -> None:
+        self.add(key, cause=cause)
+
 
 def workflow(root: Path) -> Path:
     root.mkdir(parents=True)

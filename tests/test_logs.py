@@ -71,6 +71,15 @@ def test_logfmt_lines_begin_with_what_one_greps_for():
     assert re.match(r"timestamp=\S+ level=warning event=workflow.held workflow=hello reason=", out.getvalue())
 
 
+def test_console_lines_have_the_time_of_day_the_workflow_first_and_short_digests():
+    out = io.StringIO()
+    configure("console", stream=out)
+    log = EventLog().bind(workflow="hello", source_digest=f"sha256:{'ab' * 32}")
+    log.emit(Event.BUILD_SUCCEEDED, cached=False)
+    expected = r"\d\d:\d\d:\d\d \[info +\] build\.succeeded +workflow=hello source_digest=sha256:(ab){6} cached=False\n"
+    assert re.fullmatch(expected, out.getvalue())
+
+
 def test_auto_is_json_where_there_is_no_terminal():
     out = io.StringIO()
     configure("auto", stream=out)

@@ -136,6 +136,24 @@ async def test_a_save_cuts_a_delay_short_and_uses_it_up():
     assert len(times) == 2
 
 
+async def test_a_refresh_neither_cuts_a_delay_short_nor_is_lost_without_one():
+    times: list[float] = []
+
+    async def work(_: Slot[str]) -> float | None:
+        times.append(asyncio.get_running_loop().time())
+        return 30.0 if len(times) == 1 else None
+
+    queue = WorkQueue(work)
+    async with running(queue):
+        queue.add("a", cause="save")
+        await asyncio.sleep(5)
+        queue.refresh("a", cause="resync")
+        await asyncio.sleep(95)
+        queue.refresh("a", cause="resync")
+        await asyncio.sleep(1)
+    assert [time - times[0] for time in times] == pytest.approx([0, 30, 100])
+
+
 async def test_a_forgotten_key_does_not_come_back():
     turns = 0
 

@@ -9,6 +9,7 @@ from typing import get_args
 
 import click
 
+from pdwatch.cli.options import NamespaceType
 from pdwatch.logs import EventLog, LogFormat, LogLevel, configure
 from pdwatch.settings import load_settings
 
@@ -21,7 +22,9 @@ from pdwatch.settings import load_settings
     envvar="PDWATCH_CONFIG",
     help="Settings file; config/pdwatch.yaml explains every key. Flags win over it.",
 )
-@click.option("-n", "--namespace", help="Where workflows go that name no namespace of their own.")
+@click.option(
+    "-n", "--namespace", type=NamespaceType(), help="Where workflows go that name no namespace of their own."
+)
 @click.option("--context", help="The kubeconfig's context.")
 @click.option("--registry", help="Push images to this registry, and deploy them by digest.")
 @click.option("--secrets/--no-secrets", default=None, help="Apply .secrets.yaml and .secrets/ as a Secret.")
