@@ -207,6 +207,7 @@ def test_events_explain_a_puzzling_pod_until_it_is_ready() -> None:
 def test_events_about_a_pod_that_is_gone_or_says_why_itself_are_ignored() -> None:
     state = synced(deployment(available=0), pods=(pod("hello-b", waiting="ImagePullBackOff"),))
 
+    assert not state.puzzling
     assert state.take_events("hello-a", [SANDBOX]) == []
     assert state.take_events("hello-b", [SANDBOX]) == []
 
