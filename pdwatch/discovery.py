@@ -38,8 +38,8 @@ class WorkflowDiscovery:
     async def look(self, roots: Sequence[Path], *, cause: str) -> None:
         """Find the workflows under ``roots``; queue the new ones, and those that are gone.
 
-        A root that does not exist (any more) holds no workflows. One that can't be read is logged, and what was
-        known of it stays known.
+        A root that does not exist (any more) holds no workflows. One that can't be read is logged, and what
+        was known of it stays known.
         """
         try:
             found = await self._reader.discover([root for root in roots if root.is_dir()])

@@ -168,7 +168,7 @@ def _renderers(chosen: str, out: TextIO) -> list[structlog.typing.Processor]:
             _shorten_digests,
             structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=20, sort_keys=False),
         ]
-    precise = [
+    precise: list[structlog.typing.Processor] = [
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]

@@ -69,7 +69,7 @@ class WorkQueue(Generic[K]):
         self._start(slot)
 
     def refresh(self, key: K, *, cause: str) -> None:
-        """Have ``key`` looked at again, unless it waits for its delay: a routine look must not undo a backoff."""
+        """Have ``key`` worked on unless it waits for a delay: a routine look must not undo a backoff."""
         if key not in self._timers:
             self.add(key, cause=cause)
 

@@ -76,8 +76,10 @@ def test_console_lines_have_the_time_of_day_the_workflow_first_and_short_digests
     configure("console", stream=out)
     log = EventLog().bind(workflow="hello", source_digest=f"sha256:{'ab' * 32}")
     log.emit(Event.BUILD_SUCCEEDED, cached=False)
-    expected = r"\d\d:\d\d:\d\d \[info +\] build\.succeeded +workflow=hello source_digest=sha256:(ab){6} cached=False\n"
-    assert re.fullmatch(expected, out.getvalue())
+    time, rest = out.getvalue().split(" ", 1)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", time)
+    fields = "workflow=hello source_digest=sha256:abababababab cached=False"
+    assert rest.split() == ["[info", "]", "build.succeeded", *fields.split()]
 
 
 def test_auto_is_json_where_there_is_no_terminal():

@@ -58,9 +58,7 @@ def test_relative_roots_count_from_the_file_and_tilde_from_home(tmp_path: Path):
             "log:\n  levle: debug\n", [":2:3: log.levle: is not a setting; did you mean level?"], id="nested"
         ),
         pytest.param("log: {level: loud}\n", [":1:7: log.level: Input should be"], id="a word that is none"),
-        pytest.param(
-            "namespace: Dev_1\n", [":1:1: namespace: a namespace has up to 63 of"], id="no DNS label"
-        ),
+        pytest.param("namespace: Dev_1\n", [":1:1: namespace: a namespace has"], id="no DNS label"),
         pytest.param("- a\n", [":1:1: the settings must be a mapping"], id="no mapping"),
         pytest.param("a: [\n", [":1:5: a value was expected here"], id="no YAML"),
     ],
