@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import Progress, print_json
+from pdwatch.cli.problems import report_problems
 from pdwatch.core.dockerfile import dockerfile
 from pdwatch.core.image import image_references, registry_host
 from pdwatch.core.names import BASE_IMAGE
@@ -67,15 +68,11 @@ def command(
         raise click.UsageError(
             "--push needs to know where to: add --registry HOST[/PATH], or --tag with a whole reference."
         )
-    sys.exit(
-        asyncio.run(
-            _build(directory.resolve(), registry, tag, push=push, output=output, show=print_dockerfile)
-        )
-    )
+    sys.exit(asyncio.run(_build(directory, registry, tag, push=push, output=output, show=print_dockerfile)))
 
 
 async def _build(
-    root: Path, registry: str | None, tag: str | None, *, push: bool, output: str, show: bool
+    directory: Path, registry: str | None, tag: str | None, *, push: bool, output: str, show: bool
 ) -> ExitCode:
     # Loaded on use: `--help` needs no aiohttp.
     from pdwatch.adapters.docker import docker_ports  # noqa: PLC0415
@@ -83,11 +80,9 @@ async def _build(
     from pdwatch.adapters.files import FileSource  # noqa: PLC0415
     from pdwatch.pipeline import image_for  # noqa: PLC0415
 
-    snapshot = await FileSource(recipe=engine_recipe()).scan(root)
+    snapshot = await FileSource(recipe=engine_recipe()).scan(directory)
     if snapshot.spec is None:
-        from pdwatch.cli.problems import report_problems  # noqa: PLC0415
-
-        report_problems(root, snapshot.problems)
+        report_problems(directory, snapshot.problems)
         return ExitCode.FAILED
     wanted = image_references(snapshot.spec, snapshot.digest, registry=registry, tag=tag)
     if show:

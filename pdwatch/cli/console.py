@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import click
 
+from pdwatch.errors import BuildFailedError
+
 if TYPE_CHECKING:
     from pdwatch.errors import PdwatchError
+
+_UNKNOWN_WIDTH = 80
+"""The columns of a terminal that does not tell."""
 
 
 def coloured(stream: TextIO) -> bool:
@@ -24,8 +29,10 @@ def style(text: str, stream: TextIO, **styles: Any) -> str:
 
 
 def report_error(error: PdwatchError) -> None:
-    """Print an expected error on stderr: what is wrong, then what to do."""
+    """Print an expected error on stderr: what is wrong, what a failed step had printed, and what to do."""
     click.echo(f"{style('error:', sys.stderr, fg='red', bold=True)} {error.message}", err=True)
+    for line in error.output if isinstance(error, BuildFailedError) else ():
+        click.echo(f"  {style('|', sys.stderr, dim=True)} {line}", err=True)
     if error.remedy:
         click.echo(f"  {style('→', sys.stderr, fg='cyan')} {error.remedy}", err=True)
 
@@ -49,7 +56,7 @@ class Progress:
     def update(self, text: str) -> None:
         """Replace the line by ``text`` (its first line, cut to the terminal's width)."""
         if self._shown:
-            width = os.get_terminal_size(self._stream.fileno()).columns
+            width = os.get_terminal_size(self._stream.fileno()).columns or _UNKNOWN_WIDTH
             first = text.splitlines()[0] if text else ""
             self._stream.write(f"\r\x1b[2K{first[: width - 1]}")
             self._stream.flush()
