@@ -205,8 +205,10 @@ function wholeNumber(flag: string, text: string, most: number): number {
   throw new UsageError(`${flag} must be a whole number from 0 to ${most}, not ${text}`);
 }
 
-function complain(message: string): void {
-  for (const line of message.split("\n")) console.error(`pdwatch-engine: ${line}`);
+/** Our own failure is told with its stack, anybody else's in one line. */
+function explain(error: unknown): string {
+  if (error instanceof StartError || error instanceof UsageError) return error.message;
+  return error instanceof Error ? error.stack ?? error.message : messageOf(error);
 }
 
 if (import.meta.main) {
@@ -214,8 +216,9 @@ if (import.meta.main) {
   try {
     Deno.exit(await main(parseArguments(Deno.args), redactor));
   } catch (error) {
-    if (!(error instanceof StartError || error instanceof UsageError)) throw error;
-    complain(redactor.redact(error.message));
+    // Thrown on, it would be a rejection like a node's, which must not end the engine.
+    const lines = redactor.redact(explain(error)).split("\n");
+    for (const line of lines) console.error(`pdwatch-engine: ${line}`);
     Deno.exit(error instanceof UsageError ? 2 : 1);
   }
 }

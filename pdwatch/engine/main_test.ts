@@ -277,6 +277,13 @@ for (const [name, sources, args, code, message] of refusals) {
     }));
 }
 
+Deno.test("does not linger when it fails in a way that nobody thought of, and shows where", () =>
+  withWorkflow({ nodes: GOOD, files: { ".source-digest/no-file": "" } }, async (directory) => {
+    const [code, stderr] = await outcomeOf(directory, "--workflow", `${directory}/workflow.yaml`);
+    strictEqual(code, 1);
+    match(stderr, /^pdwatch-engine: IsADirectory: .*\n(pdwatch-engine: {5}at .*\n)+$/);
+  }));
+
 Deno.test("does not start on a port in use, and says so", () =>
   withWorkflow({ nodes: GOOD }, async (directory) => {
     await using other = new Gate();
