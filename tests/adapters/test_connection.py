@@ -99,6 +99,13 @@ class TestFindingTheCluster:
             ).__aenter__()
         assert caught.value.remedy == "there are: here"
 
+    async def test_paths_in_a_kubeconfig_count_from_its_own_directory(self, tmp_path: Path) -> None:
+        certificate(tmp_path)
+        path = kubeconfig(tmp_path / "config", "https://it:6443")
+        path.write_text(path.read_text().replace("server:", "certificate-authority: ca.crt\n    server:"))
+        async with connect(kubeconfig=path) as api:
+            assert api.server == "https://it:6443"
+
     async def test_in_a_pod_the_service_account_is_used_and_its_rotated_token_read(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -170,6 +177,11 @@ def without(key: str) -> Callable[[str], str]:
             lambda text: text.replace("token:", "exec: {command: x}\n    token:"),
             "missing key 'apiVersion'",
             id="half an exec plugin",
+        ),
+        pytest.param(
+            lambda text: text.replace("token:", "exec: {apiVersion: v, command: x, env: [{}]}\n    token:"),
+            "Expected key name in",
+            id="an exec plugin with half a variable, which the library shows with all that is around it",
         ),
         pytest.param(
             lambda text: text.replace("token:", "auth-provider: {name: oidc, x: 1}\n    token:"),

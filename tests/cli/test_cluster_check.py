@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pdwatch.core.rights import CLUSTER_RIGHTS, NAMESPACE_RIGHTS
-from tests.adapters.kubeconfigs import kubeconfig, service_account, with_user
+from tests.adapters.kubeconfigs import exec_plugin, kubeconfig, service_account, with_user
 from tests.adapters.scripted_server import answer, scripted_server
 from tests.cli.command import pdwatch
 from tests.cli.conftest import RBAC
@@ -233,6 +233,17 @@ async def test_wrong_flags_are_refused(tmp_path: Path, arguments: list[str], sai
     ended = await pdwatch("cluster", "check", *arguments, environ=environ)
     assert ended.status == 2
     assert said in ended.err
+
+
+async def test_a_credential_plugin_that_fails_is_an_error_and_no_noise(tmp_path: Path) -> None:
+    user = exec_plugin(tmp_path / "plugin", "echo log in first >&2; exit 1")
+    environ = {"KUBECONFIG": str(kubeconfig(tmp_path / "config", "https://it", user=user))}
+    ended = await pdwatch("cluster", "check", environ=environ)
+    assert ended.status == 1
+    error, remedy = ended.err.splitlines()
+    assert error.startswith(f"error: {tmp_path}/config: the credential plugin {tmp_path}/plugin failed: ")
+    assert error.endswith("process returned 1. log in first")
+    assert remedy.startswith("  → run it by hand")
 
 
 async def test_without_a_kubeconfig_it_says_where_it_looked(tmp_path: Path) -> None:

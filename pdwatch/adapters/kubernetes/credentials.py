@@ -104,8 +104,8 @@ def _from_service_account() -> Credentials:
 
 
 async def _from_kubeconfig(paths: Sequence[Path], context: str | None) -> Credentials:
-    # The library logs what it raises; without a handler of its own that would end up on stderr.
-    logging.getLogger("kubernetes_asyncio").addHandler(logging.NullHandler())
+    # The library logs what it raises as well, and that with tokens in it.
+    logging.getLogger("kubernetes_asyncio").setLevel(logging.CRITICAL)
     shown = os.pathsep.join(map(str, paths))
     configuration = library().Configuration()
     user: dict[str, Any] = {}
