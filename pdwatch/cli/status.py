@@ -31,16 +31,18 @@ _STYLES: dict[RolloutPhase, dict[str, Any]] = {
     RolloutPhase.DEGRADED: {"fg": "yellow", "bold": True},
     RolloutPhase.NOT_READY: {"fg": "red", "bold": True},
 }
-_ADVICE = {
-    "CreateContainerConfigError": "what the message names must exist in the namespace",
-    "ErrImageNeverPull": "load the image into the nodes, or deploy it with --registry",
-    "FailedCreate": "free some of the quota, or ask for less under deployment.resources in workflow.yaml",
-    "FailedCreatePodSandBox": "the node can't start gVisor: see https://gvisor.dev/docs/user_guide/install/",
-    "ImagePullBackOff": "push the image with `pdwatch deploy --registry`, or load it into the nodes",
-    "OOMKilled": "raise deployment.resources.limits.memory in workflow.yaml",
-    "Unhealthy": "the container runs, but does not answer on /health; its log may say why",
-    "Unschedulable": "ask for less under deployment.resources in workflow.yaml, or add a node",
-}
+_ADVICE = (
+    ("CreateContainerConfigError", "", "what the message names must exist in the namespace"),
+    ("ErrImageNeverPull", "", "load the image into the nodes, or deploy it with --registry"),
+    ("FailedCreate", "quota", "free some of the quota, or ask for less under deployment.resources"),
+    ("FailedCreate", "RuntimeClass", "`pdwatch cluster check` says what to do about gVisor"),
+    ("FailedCreatePodSandBox", "", "if gVisor fails there: https://gvisor.dev/docs/user_guide/install/"),
+    ("ImagePullBackOff", "", "push the image with `pdwatch deploy --registry`, or load it into the nodes"),
+    ("OOMKilled", "", "raise deployment.resources.limits.memory in workflow.yaml"),
+    ("Unhealthy", "", "the container runs, but does not answer on /health; its log may say why"),
+    ("Unschedulable", "Insufficient", "ask for less under deployment.resources, or add a node"),
+)
+"""What to do about a reason whose message has a word in it."""
 _LIST_LIMIT = 500
 
 
@@ -188,11 +190,12 @@ def _iso(at: datetime | None) -> str | None:
 def _lines(report: _Report) -> Iterator[str]:
     deployment, status = report.deployment, report.status
     yield f"{deployment.name}: {style(status.phase.value, sys.stdout, **_STYLES[status.phase])}"
-    why = ": ".join(part for part in (status.reason, status.message) if part)
-    if why:
-        yield f"  why        {why}"
-    if advice := _ADVICE.get(status.reason):
-        yield f"             {style('→', sys.stdout, fg='cyan')} {advice}"
+    if status.message:
+        reason = f"{status.reason}: " if status.reason else ""
+        yield f"  why        {reason}{' '.join(status.message.split())}"
+    for reason, word, advice in _ADVICE:
+        if status.reason == reason and word in status.message:
+            yield f"             {style('→', sys.stdout, fg='cyan')} {advice}"
     details = {
         "namespace": deployment.namespace,
         "replicas": f"{deployment.desired} desired, {deployment.updated} updated, {deployment.ready} ready, "

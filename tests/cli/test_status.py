@@ -158,6 +158,18 @@ async def test_a_quota_is_told_in_the_api_server_s_words(
     assert "exceeded quota: none" in seen["message"]
 
 
+async def test_a_runtime_class_that_is_gone_leads_to_the_cluster_check(
+    testbed: Testbed, namespace: str, status: Status
+) -> None:
+    await settled(testbed, workload(namespace, runtimeClassName=f"gone-{namespace}"))
+
+    told = await status("hello")
+
+    assert told.code == 1
+    assert told.output.startswith("hello: not ready\n  why        FailedCreate: ")
+    assert "→ `pdwatch cluster check` says what to do about gVisor" in told.output
+
+
 async def test_a_workflow_that_is_scaled_to_zero_is_ready(
     testbed: Testbed, namespace: str, status: Status
 ) -> None:
