@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,6 +106,19 @@ async def test_a_socket_that_nobody_listens_on_is_named(listening: Path) -> None
         unused.bind(str(dead))
     error = await error_at(Endpoint(url=f"unix://{dead}", origin="from DOCKER_HOST"))
     assert error.message.startswith(f"no Docker listens at unix://{dead}")
+
+
+async def test_a_socket_of_a_group_that_one_is_not_in_is_named(listening: Path) -> None:
+    listening.chmod(0)
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65534)  # nothing is denied to root
+    try:
+        error = await error_at(Endpoint(url=f"unix://{listening}", origin="from DOCKER_HOST"))
+    finally:
+        os.seteuid(me)
+    assert error.message.startswith(f"permission denied on the Docker socket unix://{listening}")
+    assert "usermod -aG docker" in (error.remedy or "")
 
 
 async def test_a_closed_tcp_port_is_named() -> None:
