@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Iterable
 
 RESET = "reset"
@@ -34,10 +35,14 @@ class ScriptedServer:
     url: str = ""
     requests: list[str] = field(default_factory=list)
     """The heads of the requests so far."""
+    peers: list[str] = field(default_factory=list)
+    """The common names of the client certificates that connections so far have come with."""
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a client has gone."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if certificate := writer.get_extra_info("peercert"):
+            self.peers += [value for ((key, value),) in certificate["subject"] if key == "commonName"]
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 self.requests.append(head.decode())
@@ -69,10 +74,12 @@ class ScriptedServer:
 
 
 @asynccontextmanager
-async def scripted_server(script: Iterable[tuple[bytes | str, ...] | bytes]) -> AsyncIterator[ScriptedServer]:
+async def scripted_server(
+    script: Iterable[tuple[bytes | str, ...] | bytes], *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[ScriptedServer]:
     scripted = ScriptedServer(deque(part if isinstance(part, tuple) else (part,) for part in script))
-    server = await asyncio.start_server(scripted.serve, "127.0.0.1", 0)
-    scripted.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(scripted.serve, "127.0.0.1", 0, ssl=tls)
+    scripted.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield scripted
     finally:

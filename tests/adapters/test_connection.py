@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
+import ssl
 import subprocess
 import sys
 from contextlib import aclosing
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATH = "/apis/apps/v1/namespaces/dev/deployments/hello"
+EXEC = "client.authentication.k8s.io/v1"
 CANARY = "canary-9f8e7d6c"
 OK = answer(200, {"kind": "Deployment"})
 
@@ -154,6 +157,20 @@ def certificate(tmp_path: Path) -> str:
         capture_output=True,
     )
     return out.read_text()
+
+
+def signed(tmp_path: Path, name: str) -> None:
+    """Write NAME.crt and NAME.key, signed by the authority of :func:`certificate`."""
+    key, request, extensions = tmp_path / f"{name}.key", tmp_path / f"{name}.csr", tmp_path / "extensions"
+    extensions.write_text("subjectAltName = IP:127.0.0.1")
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}"]
+    authority = ["-CA", tmp_path / "ca.crt", "-CAkey", tmp_path / "ca.key", "-CAcreateserial"]
+    out = ["-extfile", extensions, "-out", tmp_path / f"{name}.crt"]
+    for command in (
+        ["openssl", "req", *new, "-keyout", key, "-out", request],
+        ["openssl", "x509", "-req", "-in", request, *authority, *out],
+    ):
+        subprocess.run([str(part) for part in command], check=True, capture_output=True)
 
 
 def without(key: str) -> Callable[[str], str]:
@@ -410,7 +427,7 @@ class TestCredentials:
         assert "".join(capfd.readouterr()) == ""
 
     async def test_a_plugin_that_is_not_installed_is_named(self, tmp_path: Path) -> None:
-        user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-plugin"}}
+        user = {"exec": {"apiVersion": EXEC, "command": "no-such-plugin"}}
         with pytest.raises(UnauthorizedError, match="no-such-plugin failed: it is not installed"):
             await connect(kubeconfig=kubeconfig(tmp_path / "config", "https://it", user=user)).__aenter__()
 
@@ -442,6 +459,55 @@ class TestCredentials:
             async with connect(kubeconfig=kubeconfig(tmp_path / "config", "http://far.invalid:80")) as api:
                 await api.request("GET", PATH)
             assert proxy.requests[0].startswith(f"GET http://far.invalid{PATH} ")
+
+
+class TestCertificates:
+    """A server that asks for client certificates, and an authority that has signed all of them."""
+
+    @pytest.fixture
+    def tls(self, tmp_path: Path) -> ssl.SSLContext:
+        certificate(tmp_path)
+        for name in ("server", "first", "second"):
+            signed(tmp_path, name)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tmp_path / "ca.crt")
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+        return context
+
+    @staticmethod
+    def trusting(path: Path) -> Path:
+        path.write_text(path.read_text().replace("server:", "certificate-authority: ca.crt\n    server:"))
+        return path
+
+    async def test_the_kubeconfig_s_certificate_says_who_we_are(
+        self, tmp_path: Path, tls: ssl.SSLContext
+    ) -> None:
+        user = {"client-certificate": "first.crt", "client-key": "first.key"}
+        async with (
+            scripted_server([OK], tls=tls) as server,
+            connect(kubeconfig=self.trusting(kubeconfig(tmp_path / "config", server.url, user=user))) as api,
+        ):
+            assert await api.request("GET", PATH)
+            assert server.peers == ["first"]
+            assert server.sent("Authorization") == [None]
+
+    async def test_a_certificate_that_is_refused_is_replaced_on_connections_of_its_own(
+        self, tmp_path: Path, tls: ssl.SSLContext
+    ) -> None:
+        for call, name in enumerate(("first", "second"), start=1):
+            status = {
+                "clientCertificateData": (tmp_path / f"{name}.crt").read_text(),
+                "clientKeyData": (tmp_path / f"{name}.key").read_text(),
+            }
+            credential = {"apiVersion": EXEC, "kind": "ExecCredential", "status": status}
+            (tmp_path / f"{call}.json").write_text(json.dumps(credential))
+        user = exec_plugin(tmp_path / "plugin", f"cat {tmp_path}/$calls.json")
+        async with (
+            scripted_server([answer(401, {}), OK], tls=tls) as server,
+            connect(kubeconfig=self.trusting(kubeconfig(tmp_path / "config", server.url, user=user))) as api,
+        ):
+            assert await api.request("GET", PATH)
+            assert server.peers == ["first", "second"]
 
 
 class TestStreams:
