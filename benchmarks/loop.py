@@ -1,7 +1,7 @@
 """Measures the loop on the testbed: ``python -m benchmarks.loop [--saves N] [--workflows N]``.
 
-Prints medians with their spread. The times are the daemon's own ``since_save_ms``, which counts from when a save
-was noticed; machines are noisy, so compare figures of one run only.
+Prints medians with their spread. The times are the daemon's own ``since_save_ms``, which counts from when a
+save was noticed; machines are noisy, so compare figures of one run only.
 """
 
 from __future__ import annotations

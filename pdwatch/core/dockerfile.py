@@ -22,7 +22,11 @@ ENGINE_TREE = ".engine"
 DEPENDENCIES_TREE = ".dependencies"
 SOURCES_TREE = ".sources"
 
-_ENVIRONMENT = {"DENO_DIR": "/tmp/deno", "DENO_NO_UPDATE_CHECK": "1"}  # noqa: S108  # the pod's own /tmp
+_ENVIRONMENT = {
+    "DENO_DIR": "/tmp/deno",  # noqa: S108  # the pod's own /tmp; without it Deno caches nothing and starts later
+    "DENO_NO_UPDATE_CHECK": "1",
+    "NO_COLOR": "1",  # Deno colours its messages even where no terminal reads them
+}
 
 
 def dockerfile(
@@ -59,12 +63,20 @@ def dockerfile(
 def entrypoint(spec: WorkflowSpec) -> Sequence[str]:
     """Return the command that starts the engine, with no more rights than it needs.
 
-    ``--cached-only`` because a pod downloads nothing: what a workflow imports is in its image.
+    ``--cached-only`` because a pod downloads nothing: what a workflow imports is in its image. ``--no-lock``
+    because Deno would write a ``deno.lock`` that is not quite current, and ends where it may not.
     """
     cron = ["--unstable-cron"] if any(trigger.type == "cron" for trigger in spec.triggers) else []
     return [
         *("/tini", "--", "/bin/deno", "run"),
-        *("--no-prompt", "--cached-only", "--allow-net", "--allow-read=/app", "--allow-write=/tmp"),
+        *(
+            "--no-prompt",
+            "--no-lock",
+            "--cached-only",
+            "--allow-net",
+            "--allow-read=/app",
+            "--allow-write=/tmp",
+        ),
         *cron,
         *("--config", "/app/deno.json"),
         *("/app/engine/main.ts", "--workflow", "/app/workflow.yaml", "--port", str(PORT)),

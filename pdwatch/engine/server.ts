@@ -106,7 +106,10 @@ async function runPayload(request: Request, limit: number): Promise<unknown> {
   return parseJson(text);
 }
 
-/** The whole request; a JSON body is parsed, any other is text, none is null. */
+/**
+ * The whole request; a JSON body is parsed, any other is text, none is null. `rawBody` is the text as it
+ * came, which is what senders sign.
+ */
 async function webhookPayload(request: Request, limit: number): Promise<unknown> {
   const text = await readText(request, limit);
   const json = isJson(request.headers.get("Content-Type") ?? "");
@@ -115,6 +118,7 @@ async function webhookPayload(request: Request, limit: number): Promise<unknown>
     headers: Object.fromEntries(request.headers),
     query: Object.fromEntries(new URL(request.url).searchParams),
     body: text === "" ? null : json ? parseJson(text) : text,
+    rawBody: text,
   };
 }
 

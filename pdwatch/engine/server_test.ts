@@ -145,6 +145,7 @@ Deno.test("a webhook's payload is the request: method, headers, query and body",
       headers: { "content-type": "application/json", "x-event": "push" },
       query: { a: "1", b: "x y" },
       body: { ref: 1 },
+      rawBody: '{"ref": 1}',
     },
   });
 });
