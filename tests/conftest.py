@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from tests.testbed.__main__ import steps
 from tests.testbed.errors import PrerequisiteMissingError, TestbedError
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from tests.testbed.client import Testbed
 
 _MISSING = pytest.StashKey[str]()
+
+# Hypothesis would assert that each example takes less than 200 ms, which busy machines refute.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

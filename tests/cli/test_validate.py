@@ -74,7 +74,7 @@ def test_all_workflows_below_a_directory_are_checked_in_order_and_once(directory
     workflow(directory / "flows" / "a")
     workflow(directory / "flows" / "deep" / "down" / "c")
     workflow(directory / "flows" / "node_modules" / "d", INVALID)
-    result = validate("flows", "flows/a", directory / "flows")
+    result = validate("flows", directory / "flows", "flows/a")
     lines = result.stderr.splitlines()
     assert result.exit_code == 1
     assert lines[0] == "ok hello (flows/a)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,18 @@ def test_a_cycle_is_made_of_edges_and_visits_no_node_twice(edges: list[Edge]) ->
             assert set(pairwise(problem.path)) <= known
             assert problem.path[0] == problem.path[-1]
             assert len(set(problem.path)) == len(problem.path) - 1
+
+
+@given(EDGES)
+def test_a_cycle_is_the_first_by_name_of_the_shortest_through_its_first_node(edges: list[Edge]) -> None:
+    known = {(edge.source, edge.target) for edge in edges}
+    for problem in compile_graph("abcdef", edges).problems:
+        if isinstance(problem, Cycle):
+            start = problem.path[0]
+            others = set("abcdef") - {start}
+            ways = ((start, *way, start) for count in range(1, 6) for way in permutations(others, count))
+            cycles = [way for way in ways if set(pairwise(way)) <= known]
+            assert problem.path == min(cycles, key=lambda way: (len(way), way))
 
 
 @given(st.data(), EDGES)

@@ -227,7 +227,7 @@ MISTAKES = (
     (trigger("{type: webhook, path: /a/../b}"), "3:34: triggers[0].path: /a/../b has a segment . or .., which clients resolve before they send it"),
     (trigger("{type: webhook, path: /%2E}"), "3:34: triggers[0].path: /%2E has a segment . or .., which clients resolve before they send it"),
     (trigger("{type: webhook, path: /health}"), "3:34: triggers[0].path: /health is served by the engine itself; choose another path, such as /hooks/health"),
-    (trigger("{type: webhook, path: /x}, {type: manual}, {type: webhook, path: /x}"), "3:77: triggers[2].path: /x is already the path of triggers[0]; choose another"),
+    (trigger("{type: manual}, {type: webhook, path: /x}, {type: webhook, path: /x}"), "3:77: triggers[2].path: /x is already the path of triggers[1]; choose another"),
     # nodes
     (NAME + VERSION + TRIGGERS, '1:1: nodes: is missing; for example nodes: {"greet": {"path": "./nodes/greet.ts"}}'),
     (NAME + VERSION + TRIGGERS + "nodes: {}", '4:8: nodes: is empty, but needs at least one; for example nodes: {"greet": {"path": "./nodes/greet.ts"}}'),

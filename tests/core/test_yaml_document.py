@@ -154,6 +154,7 @@ def test_positions_count_from_one_and_in_characters() -> None:
         pytest.param(
             "a: {b: 1\nc: 2", '1:4 the mapping that begins here is not closed; "," or "}" is missing', id="{"
         ),
+        pytest.param("a: [\n\n", "1:5 a value was expected here; check the brackets", id="the end in a list"),
         pytest.param("a: 1\n- b", "2:1 `key: value` was expected here; check the indentation", id="no key"),
         pytest.param("- a\nb: 1", "2:1 `- item` was expected here; check the indentation", id="no item"),
         pytest.param(
@@ -240,7 +241,12 @@ DEEP_ALIASES = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in r
         pytest.param(
             "- x\n" * (MAX_VALUES + 1),
             f"has more than {MAX_VALUES} values, with aliases written out",
-            id="many",
+            id="many items",
+        ),
+        pytest.param(
+            "".join(f"k{n}: x\n" for n in range(MAX_VALUES)),
+            f"has more than {MAX_VALUES} values, with aliases written out",
+            id="many keys",
         ),
     ],
 )
@@ -252,6 +258,11 @@ def test_a_hostile_file_meets_a_limit(content: str, message: str) -> None:
 
 def nested(levels: int) -> str:
     return "[" * levels + "]" * levels
+
+
+def test_one_level_more_than_the_limit_is_refused() -> None:
+    column = MAX_DEPTH + 2
+    assert problems_of(nested(MAX_DEPTH + 2)) == [f"1:{column} is nested deeper than {MAX_DEPTH} levels"]
 
 
 def test_the_limits_themselves_are_allowed() -> None:
