@@ -142,7 +142,7 @@ def _take_down(layout: Layout, of: Remains) -> None:
     _end_processes(of)
     _await_links_gone(links)
     _remove_cgroups(cgroup_mounts(Path("/proc/self/mountinfo").read_text()), layout.name)
-    shutil.rmtree(layout.state)
+    _remove_directory(layout)
 
 
 def _await_links_gone(links: Iterable[str]) -> None:
@@ -153,6 +153,16 @@ def _await_links_gone(links: Iterable[str]) -> None:
                 f"Links to pods do not go: {', '.join(left)}.", remedy="`ip link delete` them."
             )
         time.sleep(_LOOK_EVERY)
+
+
+def _remove_directory(layout: Layout) -> None:
+    """Remove the record last, so that one who is killed here has left something to be taken down."""
+    for path in layout.state.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path != layout.record:
+            path.unlink()
+    shutil.rmtree(layout.state)
 
 
 def _remove_cgroups(mounts: Iterable[Path], name: str) -> None:

@@ -63,9 +63,8 @@ class ProcessId:
         except ProcessLookupError:
             return
         try:
-            if (
-                not self.alive
-            ):  # looked at with the descriptor in hand, so what is killed is what was looked at
+            # Looked at with the descriptor in hand, so that what is killed is what was looked at.
+            if not self.alive:
                 return
             signal.pidfd_send_signal(descriptor, signal.SIGKILL)
             if not select.select([descriptor], [], [], timeout)[0]:
