@@ -55,6 +55,7 @@ class Event(StrEnum):
     WATCH_LISTED = "watch.listed"
     WATCH_RELISTED = "watch.relisted"
     WATCH_DISCONNECTED = "watch.disconnected"
+    WATCH_RESUMED = "watch.resumed"
     RECONCILE_FAILED = "reconcile.failed"
 
 
@@ -105,6 +106,7 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.ROLLOUT_DEGRADED: _spec(_ROLLOUT, logging.WARNING),
     Event.WATCH_LISTED: _spec("resource count", logging.DEBUG),
     Event.WATCH_RELISTED: _spec("resource count reason"),
+    Event.WATCH_RESUMED: _spec("resource"),
     Event.WATCH_DISCONNECTED: _spec("resource reason message retry_in_s", logging.WARNING),
     Event.RECONCILE_FAILED: _spec(_FAILURE, logging.ERROR),
 }

@@ -48,7 +48,7 @@ def command(
     log_format: LogFormat | None,
     log_level: LogLevel | None,
 ) -> None:
-    r"""Watch workflow directories; rebuild and redeploy on every save.
+    """Watch workflow directories; rebuild and redeploy on every save.
 
     Every directory at or below each DIR (default: this one) that holds a workflow.yaml is a workflow. Log
     lines go to stdout, one for every step from the save to the pod that answers; docs/log-events.md lists
@@ -61,7 +61,7 @@ def command(
     Examples:
       pdwatch run ~/workflows
       pdwatch run --namespace dev --log-format json ~/workflows | jq .event
-    """
+    """  # noqa: D301  # click's mark is the character, not the letters
     settings = load_settings(
         config,
         {

@@ -205,6 +205,8 @@ class ListWatch:
         return kind, manifest, version
 
     def _mark_working(self) -> None:
+        if self._reported is not None:
+            self._log.emit(Event.WATCH_RESUMED, resource=self._collection.resource)
         self._failures, self._reported = 0, None
 
     async def _recover(self, error: PdwatchError) -> None:
