@@ -22,7 +22,7 @@ Kind = Literal["null", "boolean", "integer", "number", "string"]
 """What a scalar is, in JSON Schema's words."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """A place in the file; lines and columns count from 1, columns in characters."""
 
