@@ -1,8 +1,9 @@
-"""Cron schedules as ``Deno.cron`` takes them, which is what runs them in the pod.
+"""Cron schedules as the engine takes them, which runs them by ``Deno.cron``.
 
 Five fields: minute, hour, day of month, month, day of week. Besides ``*``, values, ranges, steps and lists it
 knows ``L``, ``LW``, ``L-3``, ``L-3W`` and ``15W`` for days of the month, ``L``, ``5L`` and ``FRI#2`` for days
-of the week. These count from 1 (Sunday) to 7 (Saturday), not from 0 to 6 as in crontab; names are the same.
+of the week. These count from 0 (Sunday) to 6 (Saturday), and 7 is Sunday too, as in crontab and Kubernetes;
+the engine translates them, since ``Deno.cron`` itself counts from 1.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ class _Field:
     least: int
     most: int
     names: tuple[str, ...] = ()
+    steps: int | None = None
+    """The largest step, where it is not the distance from least to most."""
     special: re.Pattern[str] = field(default=re.compile("(?!)"))
     """What stands alone in the field; lists and steps of it are not allowed."""
 
@@ -37,7 +40,7 @@ class _Field:
 
 _DAY_NAMES = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_DAY = rf"(?:0?[1-7]|(?i:{'|'.join(_DAY_NAMES)}))"
+_DAY = rf"(?:0?[0-7]|(?i:{'|'.join(_DAY_NAMES)}))"
 _FIELDS = (
     _Field(title="minute", least=0, most=59),
     _Field(title="hour", least=0, most=23),
@@ -50,8 +53,9 @@ _FIELDS = (
     _Field(title="month", least=1, most=12, names=_MONTH_NAMES),
     _Field(
         title="day of week",
-        least=1,
+        least=0,
         most=7,
+        steps=6,
         names=_DAY_NAMES,
         special=re.compile(rf"L|{_DAY}L|{_DAY}#0?[1-5]"),
     ),
@@ -76,7 +80,7 @@ def _field_fault(text: str, of: _Field) -> str | None:
 
 def _item_fault(item: str, of: _Field) -> str | None:
     base, slash, step = item.partition("/")
-    largest = of.most - of.least
+    largest = of.steps or of.most - of.least
     if slash and not (re.fullmatch("[0-9]{1,2}", step) and 1 <= int(step) <= largest):
         return f"the step {shown(step)} of the {of.title} must be 1 to {largest}"
     if base == "*":

@@ -55,9 +55,9 @@ export function withNamedWeekdays(schedule: string): string {
 
 /** One item of a list: a day with what may follow it (`/2`, `#1`, `L`), a range, or anything else. */
 function nameWeekdays(item: string): string {
-  const range = /^(\w+)-(\w+)(?:\/([1-9]\d*))?$/.exec(item);
+  const range = /^(\w+)-(\w+)(?:\/0?([1-6]))?$/.exec(item);
   if (range === null) {
-    return item.replace(/^[0-7](?=$|[/#L])/i, (day) => WEEKDAYS[Number(day) % 7]);
+    return item.replace(/^0?[0-7](?=$|[/#L])/i, (day) => WEEKDAYS[Number(day) % 7]);
   }
   const [first, last] = [weekday(range[1]), weekday(range[2])];
   if (first === undefined || last === undefined) return item;
@@ -69,7 +69,7 @@ function nameWeekdays(item: string): string {
 
 /** 0 to 7, or undefined for what is no weekday. */
 function weekday(text: string): number | undefined {
-  if (/^[0-7]$/.test(text)) return Number(text);
+  if (/^0?[0-7]$/.test(text)) return Number(text);
   const index = WEEKDAYS.indexOf(text.toUpperCase());
   return index < 0 ? undefined : index;
 }

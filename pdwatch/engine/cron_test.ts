@@ -8,6 +8,8 @@ const weekdays: [string, string][] = [
   ["0", "SUN"],
   ["1", "MON"],
   ["7", "SUN"],
+  ["05", "FRI"],
+  ["01-05", "MON,TUE,WED,THU,FRI"],
   ["1-5", "MON,TUE,WED,THU,FRI"],
   ["0-6", "SUN,MON,TUE,WED,THU,FRI,SAT"],
   ["0-7", "SUN,MON,TUE,WED,THU,FRI,SAT"],
