@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -21,11 +22,17 @@ def fingerprint(*recipe: object) -> str:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a file's exclusive lock, as soon as nobody else does; the kernel frees it if we die."""
+    """Hold a file's exclusive lock, as soon as nobody else does; the kernel frees it if we die.
+
+    Whoever holds it may remove the file as a last act; those who have waited then make the next one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    while True:
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                yield
+                return
 
 
 def cached(cache: Path, name: str, build: Callable[[Path], None]) -> Path:

@@ -65,6 +65,7 @@ def down(layout: Layout) -> bool:
         found = instance.load(layout)
         if found:
             _take_down(layout, found)
+        layout.lock.unlink()
     return found is not None
 
 

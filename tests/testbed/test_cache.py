@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,6 +58,25 @@ def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path):
         assert subprocess.run(attempt, check=False).returncode == 7
 
     assert subprocess.run(attempt, check=False).returncode == 0
+
+
+def test_whoever_waited_for_a_removed_lock_takes_the_next_one(tmp_path: Path):
+    path = tmp_path / "lock"
+    entered: list[str] = []
+
+    def wait_and_enter() -> None:
+        with locked(path):
+            entered.append("waited")
+            assert path.exists()
+
+    with ThreadPoolExecutor(1) as executor:
+        with locked(path):
+            waiting = executor.submit(wait_and_enter)
+            entered.append("first")
+            path.unlink()
+        waiting.result()
+
+    assert entered == ["first", "waited"]
 
 
 def test_another_recipe_has_another_fingerprint():
