@@ -109,7 +109,7 @@ class SourceSnapshot:
 
     ``files`` are sorted by path; ``digest`` is ``sha256:<64 hex>`` over everything that pdwatch puts into the
     image (see :func:`pdwatch.core.sources.source_digest`). ``spec`` is None exactly when ``problems`` is not
-    empty. ``name`` is the workflow's name, or the directory's while workflow.yaml can't be read. ``links`` are
+    empty. ``name`` is the workflow's, or the directory's while workflow.yaml can't be read. ``links`` are
     the paths outside the allow-list that symbolic links inside it lead to: a change there is one here.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.daemon import Daemon
     from tests.testbed import Testbed
+    from tests.testbed.client import PodResponse
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -84,6 +86,32 @@ async def test_the_examples_are_rolled_out_and_run(
         notes = await answer(testbed, namespace, "release-notes")
     assert quote["quote"] == {"goods": 8760, "shipping": 850, "vat": 2210, "total": 11820}
     assert notes["render"]["markdown"].startswith("# Release notes\n\n## Added\n- **engine**: start")
+
+
+async def test_a_webhook_takes_what_is_signed_with_the_local_secret_and_refuses_the_rest(
+    tmp_path: Path, namespace: str, environment: Mapping[str, str], testbed: Testbed
+):
+    workflow = shutil.copytree(REPOSITORY / "examples/signed-webhook", tmp_path / "signed-webhook")
+    (workflow / ".secrets.yaml").write_text("webhook: {key: local-key}\n")
+    body = json.dumps({"items": ["a", "b", "c", "d"]}).encode()
+    signature = f"sha256={hmac.new(b'local-key', body, 'sha256').hexdigest()}"
+
+    async def deliver(signature: str) -> PodResponse:
+        headers = {"Content-Type": "application/json", "X-Signature-256": signature}
+        return await testbed.pod_request(
+            namespace, "signed-webhook", "/hooks/deliveries", "POST", body, headers
+        )
+
+    async with running_daemon(
+        workflow, "--secrets", f"--namespace={namespace}", environment=environment
+    ) as daemon:
+        await daemon.until("rollout.complete", workflow="signed-webhook")
+        accepted, refused = await deliver(signature), await deliver(f"sha256={'00' * 32}")
+    assert accepted.status == 200
+    outputs = json.loads(accepted.body)["outputs"]
+    assert outputs["summarize"] == {"count": 4, "shown": ["a", "b", "c"], "more": 1}
+    assert refused.status == 500
+    assert json.loads(refused.body)["errors"] == {"verify": "the signature is wrong"}
 
 
 async def test_a_saved_node_answers_from_a_new_pod_with_a_line_for_every_step(

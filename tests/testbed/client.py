@@ -82,21 +82,33 @@ class Testbed:
         return output.decode()
 
     async def pod_http(
-        self, namespace: str, workflow_name: str, path: str, method: str = "GET", body: bytes | None = None
+        self,
+        namespace: str,
+        workflow_name: str,
+        path: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> str:
         """Return the text of a pod's successful answer; see :meth:`pod_request`.
 
         Raises:
             TestbedError: The status is 400 or above; the message has it and the text.
         """
-        response = await self.pod_request(namespace, workflow_name, path, method, body)
+        response = await self.pod_request(namespace, workflow_name, path, method, body, headers)
         text = response.body.decode()
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise TestbedError(f"{method} {path} of {namespace}/{workflow_name}: {response.status} {text}")
         return text
 
     async def pod_request(
-        self, namespace: str, workflow_name: str, path: str, method: str = "GET", body: bytes | None = None
+        self,
+        namespace: str,
+        workflow_name: str,
+        path: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> PodResponse:
         """Speak to a ready pod behind the workflow's Service, through kube-apiserver's proxy.
 
@@ -112,11 +124,11 @@ class Testbed:
         await load_kube_config(str(self.kubeconfig), client_configuration=configuration)
         service = f"/api/v1/namespaces/{namespace}/services/{workflow_name}:{_SERVICE_PORT}/proxy"
         async with ApiClient(configuration) as api:
-            headers: dict[str, str] = {}
-            await api.update_params_for_auth(headers, [], ["BearerToken"])
+            sent = dict(headers or {})
+            await api.update_params_for_auth(sent, [], ["BearerToken"])
             session = api.rest_client.pool_manager
             url = f"{configuration.host}{service}/{path.lstrip('/')}"
-            async with session.request(method, url, data=body, headers=headers) as response:
+            async with session.request(method, url, data=body, headers=sent) as response:
                 return PodResponse(
                     status=response.status, headers=dict(response.headers), body=await response.read()
                 )
