@@ -11,7 +11,7 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60}
 
 
-class NamespaceType(click.ParamType):
+class NamespaceType(click.ParamType[str]):
     """The name of a namespace: a DNS label."""
 
     name = "namespace"
@@ -23,7 +23,7 @@ class NamespaceType(click.ParamType):
         return str(value)
 
 
-class DurationType(click.ParamType):
+class DurationType(click.ParamType[float]):
     """A time such as ``90s``; the value is in seconds."""
 
     name = "duration"

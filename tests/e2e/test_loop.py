@@ -308,7 +308,8 @@ async def test_the_pod_is_confined(daemon: Daemon, namespace: str, testbed: Test
     assert pod["spec"]["runtimeClassName"] == "gvisor"
     probe = (
         "let wrote = 'yes'; try { Deno.writeTextFileSync('/app/x', '') } catch (e) { wrote = e.message }"
-        " console.log(JSON.stringify({uid: Deno.uid(), kernel: Deno.readTextFileSync('/proc/version'), wrote}))"
+        " const kernel = Deno.readTextFileSync('/proc/version');"
+        " console.log(JSON.stringify({uid: Deno.uid(), kernel, wrote}))"
     )
     seen = json.loads(
         await testbed.kubectl(
