@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -101,11 +100,8 @@ async def _archive(docker: aiodocker.Docker, image: str, path: str) -> list[tupl
 
 async def nameless(docker: aiodocker.Docker, name: str) -> list[str]:
     """The nameless images that builds of a workflow have left."""
-    left = await docker.images.list(
-        all=True, filters={"dangling": ["true"], "label": [f"dev.pdwatch.workflow={name}"]}
-    )
-    left += await docker.images.list(all=True, filters={"dangling": ["true"], "label": ["dev.pdwatch.build"]})
-    return [image["Id"] for image in left]
+    filters = {"dangling": ["true"], "label": [f"dev.pdwatch.workflow={name}"]}
+    return [image["Id"] for image in await docker.images.list(all=True, filters=filters)]
 
 
 async def layers(docker: aiodocker.Docker, image: str) -> list[str]:
@@ -115,16 +111,14 @@ async def layers(docker: aiodocker.Docker, image: str) -> list[str]:
 
 
 async def delete_images(docker: aiodocker.Docker, name: str) -> None:
-    """Delete all images whose repository ends in a workflow's name, under each of their names."""
+    """Delete the images that have a workflow's name, and those that have lost it to another."""
     for image in await docker.images.list():
         for tag in image["RepoTags"] or []:
             if tag.rpartition(":")[0].rpartition("/")[2] == name:
                 await docker.images.delete(tag, force=True)
+    for image_id in await nameless(docker, name):
+        await docker.images.delete(image_id, force=True)
 
 
 async def prune_build_cache(docker: aiodocker.Docker) -> None:
     await docker.images.prune_builds(all_builds=True)
-
-
-def plain(value: object) -> str:
-    return json.dumps(value, sort_keys=True)

@@ -22,7 +22,7 @@ from pdwatch.core.dockerfile import dockerfile
 from pdwatch.core.image import parse_reference
 from pdwatch.core.image_config import archive_config_name, archive_manifest, normal_config
 from pdwatch.core.model import BuiltImage, Problem
-from pdwatch.core.names import IMAGE_BUILD_LABEL, IMAGE_DIGEST_LABEL
+from pdwatch.core.names import IMAGE_BUILD_LABEL, IMAGE_DIGEST_LABEL, IMAGE_WORKFLOW_LABEL
 from pdwatch.errors import DockerError, InvalidWorkflowError, SettingsError
 
 if TYPE_CHECKING:
@@ -111,7 +111,8 @@ class DockerBuilder:
         """
         build = {IMAGE_BUILD_LABEL: uuid.uuid4().hex}
         try:
-            order = self._order(request, _dockerfile(request, labels=build), config)
+            labels = {**build, IMAGE_WORKFLOW_LABEL: request.snapshot.name}
+            order = self._order(request, _dockerfile(request, labels=labels), config)
             built = await self._run(order)
             normal = await self._register(request, built, base)
             if normal is None:
