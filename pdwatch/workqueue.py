@@ -23,11 +23,12 @@ class Slot(Generic[K]):
 
     ``cause`` says what the latest addition was; ``saved_at`` is the loop time (seconds) of the latest
     addition that was somebody's save, None if there was none; ``added`` is set while there is an addition
-    that the work has not taken.
+    that the work has not taken. ``routine`` says that nothing is known to have happened.
     """
 
     key: K
     cause: str = ""
+    routine: bool = False
     saved_at: float | None = None
     added: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -61,7 +62,7 @@ class WorkQueue(Generic[K]):
             saved: Whether this is somebody's save, whose latency counts.
         """
         slot = self._slots.setdefault(key, Slot(key))
-        slot.cause = cause
+        slot.cause, slot.routine = cause, False
         if saved:
             slot.saved_at = asyncio.get_running_loop().time()
         self._cancel_timer(key)
@@ -69,29 +70,25 @@ class WorkQueue(Generic[K]):
         self._start(slot)
 
     def refresh(self, key: K, *, cause: str) -> None:
-        """Have ``key`` worked on unless it waits for a delay: a routine look must not undo a backoff."""
-        if key not in self._timers:
+        """Have ``key`` worked on as a matter of routine, which undoes no backoff and no better cause."""
+        pending = key in self._slots and self._slots[key].added.is_set()
+        if key not in self._timers and not pending:
             self.add(key, cause=cause)
-
-    def forget(self, key: K) -> None:
-        """Drop the key and its pending delay; work that is under way ends by itself."""
-        self._cancel_timer(key)
-        if key not in self._workers:
-            self._slots.pop(key, None)
+            self._slots[key].routine = True
 
     async def run(self) -> None:
         """Work until cancelled, and on keys added before; a cancelled queue waits for its workers to end."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                self._group = group
-                for slot in self._slots.values():
-                    if slot.added.is_set():
-                        self._start(slot)
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for slot in self._slots.values():
+                if slot.added.is_set():
+                    self._start(slot)
+            try:
                 await asyncio.Event().wait()
-        finally:
-            self._group = None
-            for key in tuple(self._timers):
-                self._cancel_timer(key)
+            finally:  # before the workers end, which may take a while: nothing may start meanwhile
+                self._group = None
+                for key in tuple(self._timers):
+                    self._cancel_timer(key)
 
     async def idle(self) -> None:
         """Return once no key is being worked on; keys that wait for their delay don't count."""
@@ -109,7 +106,7 @@ class WorkQueue(Generic[K]):
                 slot.take()
                 delay = await self._work(slot)
         finally:
-            del self._workers[slot.key]
+            del self._workers[slot.key], self._slots[slot.key]
             if not self._workers:
                 self._idle.set()
         if delay is not None:

@@ -154,21 +154,46 @@ async def test_a_refresh_neither_cuts_a_delay_short_nor_is_lost_without_one():
     assert [time - times[0] for time in times] == pytest.approx([0, 30, 100])
 
 
-async def test_a_forgotten_key_does_not_come_back():
-    turns = 0
+async def test_a_routine_look_hides_no_better_cause_that_waits_already():
+    seen: list[tuple[str, bool]] = []
 
-    async def work(_: Slot[str]) -> float:
-        nonlocal turns
-        turns += 1
-        return 10.0
+    async def work(slot: Slot[str]) -> None:
+        seen.append((slot.cause, slot.routine))
 
     queue = WorkQueue(work)
     async with running(queue):
+        queue.add("a", cause="deleted")
+        queue.refresh("a", cause="resync")
+        await asyncio.sleep(1)
+        queue.refresh("a", cause="resync")
+        await asyncio.sleep(1)
+        queue.refresh("a", cause="resync")
         queue.add("a", cause="save")
-        await asyncio.sleep(5)
-        queue.forget("a")
-        await asyncio.sleep(100)
-    assert turns == 1
+        await asyncio.sleep(1)
+    assert seen == [("deleted", False), ("resync", True), ("save", False)]
+
+
+async def test_nothing_starts_while_the_work_of_a_cancelled_queue_ends():
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    turns: list[str] = []
+
+    async def work(slot: Slot[str]) -> float:
+        turns.append(slot.key)
+        if slot.key == "slow":
+            try:
+                await asyncio.sleep(1000)
+            finally:
+                await asyncio.sleep(10)
+        return 5.0
+
+    queue = WorkQueue(work)
+    async with running(queue):
+        queue.add("slow", cause="save")
+        queue.add("a", cause="save")
+        await asyncio.sleep(1)
+    assert turns == ["slow", "a"]
+    assert not complaints
 
 
 async def test_only_a_save_sets_the_time_of_saving():
