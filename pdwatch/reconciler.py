@@ -35,13 +35,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdwatch.core.drift import FieldChange
-    from pdwatch.core.model import ImageRef, ObservedDeployment, SourceSnapshot, WorkflowSpec
+    from pdwatch.core.model import ImageRef, Manifest, ObservedDeployment, SourceSnapshot, WorkflowSpec
     from pdwatch.core.plan import Plan
     from pdwatch.ports import Cluster, ClusterView, ImageBuilder, ImagePublisher, SourceReader
     from pdwatch.workqueue import Slot
 
 RETRY_BASE_S = 0.8
 RETRY_CAP_S = 30.0
+CALM_S = 2 * RETRY_CAP_S
+"""After an apply that nobody has undone for so long, the next change is put right at once again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,7 @@ class Reconciler:
     async def _look(self, slot: Slot[Path], workflow: TrackedWorkflow) -> Revision | PdwatchError:
         """Scan; return the known revision if its files are as they were, else a new one, or the error."""
         slot.take()
-        cause, saved_at, started = slot.cause, slot.saved_at, self._clock()
+        cause, routine, saved_at, started = slot.cause, slot.routine, slot.saved_at, self._clock()
         slot.saved_at = None
         try:
             snapshot = await self._world.reader.scan(workflow.root)
@@ -119,6 +121,7 @@ class Reconciler:
         scan_ms = milliseconds(self._clock() - started)
         known = workflow.revision
         if known is not None and _same(known.snapshot, snapshot):
+            known.given_up = known.given_up and routine
             self._emit(known, Event.WORKFLOW_UNCHANGED, cause=cause, scan_ms=scan_ms)
             return known
         revision = workflow.revision = Revision(
@@ -160,10 +163,15 @@ class Reconciler:
                 if revision.stage is not Stage.APPLY:
                     delivery.cancel()
             return seen
-        return revision if looked_again and delivery.result() is None else None
+        if not looked_again or delivery.result() is not None:
+            return None
+        revision.given_up = False  # what was looked at may have happened before the failure
+        return revision
 
     async def _deliver(self, workflow: TrackedWorkflow, revision: Revision) -> float | None:
         """Converge, and turn what went wrong into log lines and the seconds until the next attempt."""
+        if revision.given_up:
+            return None
         try:
             return await self._converge(workflow, revision)
         except SourceChangedError:
@@ -192,6 +200,9 @@ class Reconciler:
             case UpToDate():
                 await self._apply_secrets(workflow, revision)
             case Rollout() as rollout:
+                rest_s = revision.rests_until - self._clock()
+                if rest_s > 0:
+                    return rest_s
                 await self._roll_out(workflow, revision, rollout, spec)
         revision.attempts = 0
         revision.held = None
@@ -218,10 +229,10 @@ class Reconciler:
         self, workflow: TrackedWorkflow, revision: Revision, rollout: Rollout, spec: WorkflowSpec
     ) -> None:
         snapshot, namespace, cluster = revision.snapshot, revision.namespace, self._world.cluster
+        await cluster.require_gvisor()
         if rollout.changes:
             fields = ", ".join(change.path for change in rollout.changes)
             self._emit(revision, Event.DEPLOY_DRIFTED, fields=fields)
-        await cluster.require_gvisor()
         revision.stage = Stage.BUILD
         observed = self._world.view.deployment(namespace, spec.name)
         image = None if rollout.build else deployed_image(observed)
@@ -230,18 +241,36 @@ class Reconciler:
         revision.image = str(image)
         revision.stage = Stage.APPLY
         await self._apply_secrets(workflow, revision)
-        started = revision.applied_at = self._clock()
+        started = self._clock()
+        await self._apply_service(workflow, rollout, service(spec, namespace=namespace))
+        revision.applied_at = self._clock()
+        # Last, since the digest on it tells the next plan, and the next daemon, that all of this is done.
         applied = await cluster.apply(
             deployment(spec, digest=snapshot.digest, image=image, namespace=namespace), force=rollout.force
         )
         revision.generation = applied["metadata"]["generation"]
         self._world.view.observe(applied)
-        wanted = service(spec, namespace=namespace)
-        if rollout.cause is not Cause.CHANGED or workflow.service != wanted:
-            await cluster.apply(wanted, force=rollout.force)
-            workflow.service = wanted
+        self._rest(revision)
         apply_ms = milliseconds(self._clock() - started)
         self._emit(revision, Event.DEPLOY_APPLIED, cause=rollout.cause.value, apply_ms=apply_ms)
+
+    async def _apply_service(self, workflow: TrackedWorkflow, rollout: Rollout, wanted: Manifest) -> None:
+        if rollout.cause is not Cause.CHANGED or workflow.service != wanted:
+            await self._world.cluster.apply(wanted, force=rollout.force)
+            workflow.service = wanted
+
+    def _rest(self, revision: Revision) -> None:
+        """Say when the revision may be applied again, should somebody undo what has just been applied.
+
+        Another controller that does so again and again is answered less and less often, so that the two
+        don't keep the cluster busy with their quarrel.
+        """
+        now = self._clock()
+        if now - revision.rests_until > CALM_S:
+            revision.repeats = 0
+        rest_s = backoff(revision.repeats, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, jitter=self._jitter())
+        revision.rests_until = now + rest_s
+        revision.repeats += 1
 
     async def _image(self, revision: Revision) -> ImageRef:
         async with self._builds:
@@ -267,7 +296,7 @@ class Reconciler:
         values = dict(await self._world.reader.secrets(workflow.root))
         if not values or values == workflow.secrets:
             return
-        started = self._clock()
+        revision.stage, started = Stage.APPLY, self._clock()
         manifest = secret(revision.snapshot.name, namespace=revision.namespace, values=values)
         await self._world.cluster.apply(manifest, force=False)
         workflow.secrets = values
@@ -322,6 +351,7 @@ class Reconciler:
 
     def _failed(self, revision: Revision, error: PdwatchError) -> float | None:
         delay = self._delay(revision) if error.retryable else None
+        revision.given_up = delay is None
         log = self._log.bind(**revision.log_fields(self._clock()), **error.fields)
         log.emit(
             _failure_event(error),

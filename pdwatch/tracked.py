@@ -36,9 +36,15 @@ class Revision:
     stage: Stage = Stage.PLAN
     image: str | None = None
     applied_at: float | None = None
+    repeats: int = 0
+    """Applies in a row, each soon after the one before."""
+    rests_until: float = 0.0
+    """When it may be applied again."""
     generation: int | None = None
     attempts: int = 0
     """Failures and holds in a row."""
+    given_up: bool = False
+    """Whether it failed in a way that time alone does not mend."""
     held: Held | None = None
     """The hold that was last logged, so that it is logged once."""
     reported: bool = False

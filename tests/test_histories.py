@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from pdwatch.errors import ClusterUnavailableError
 from tests.world import FakeWorld, LoopUnderTest, digest_of
 
 if TYPE_CHECKING:
@@ -70,6 +71,18 @@ class Histories(RuleBasedStateMachine):
     def api_server_takes_its_time(self, apply_s: float) -> None:
         self.world.cluster.apply_s = apply_s
 
+    @rule()
+    def api_server_refuses_the_next_service(self) -> None:
+        self.world.cluster.refuses["Service"] = [ClusterUnavailableError("not now")]
+
+    @rule(pause=pauses)
+    def everything_is_looked_at_as_a_matter_of_routine(self, pause: float) -> None:
+        def act() -> None:
+            for root in self.world.disk.texts:
+                self.daemon.queue.refresh(root, cause="resync")
+
+        self.on_loop(act, then_s=pause)
+
     @rule(there=st.booleans(), pause=pauses)
     def gvisor_comes_or_goes(self, *, there: bool, pause: float) -> None:
         self.world.cluster.gvisor = there
@@ -115,6 +128,7 @@ class Histories(RuleBasedStateMachine):
             deployed = self.world.cluster.deployments.get(root.name)
             if not text.startswith("!"):
                 assert self.world.cluster.digest(root.name) == digest_of(text)
+                assert root.name in self.world.cluster.services
                 assert deployed is not None
                 assert deployed["spec"]["replicas"] == 1
 

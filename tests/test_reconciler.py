@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdwatch.errors import BuildFailedError, SourceChangedError
+from pdwatch.errors import (
+    ApplyRejectedError,
+    BuildFailedError,
+    ClusterUnavailableError,
+    SourceChangedError,
+)
 from pdwatch.logs import Event
 from tests.world import BUILD_S, SCAN_S, WATCH_LAG_S, FakeWorld, LoopUnderTest, digest_of
 
@@ -106,16 +111,38 @@ async def test_a_look_right_after_an_apply_does_not_apply_again_though_the_watch
     assert len(world.cluster.applied) == 2
 
 
-async def test_a_deployment_deleted_before_its_service_is_applied_comes_back():
+async def test_a_deployment_deleted_before_its_apply_is_answered_comes_back():
     world = FakeWorld()
-    world.cluster.apply_s = 3
+    world.cluster.apply_s = 4
     world.disk.save(ALPHA, "one")
     async with running(world):
-        await asyncio.sleep(SCAN_S + BUILD_S + 3 + 1)
+        await asyncio.sleep(SCAN_S + BUILD_S + 4 + 3)
         assert world.cluster.digest("alpha") == digest_of("one")
-        assert not world.log.named(Event.DEPLOY_APPLIED), "the Service is still under way"
+        assert not world.log.named(Event.DEPLOY_APPLIED), "the answer is under way"
         world.cluster.delete("alpha")
         await asyncio.sleep(LONG_S)
+    assert world.cluster.digest("alpha") == digest_of("one")
+
+
+async def test_a_service_that_could_not_be_applied_is_applied_in_the_end():
+    world = FakeWorld()
+    world.cluster.refuses["Service"] = [ClusterUnavailableError("not now")]
+    world.disk.save(ALPHA, "one")
+    async with running(world):
+        await asyncio.sleep(LONG_S)
+    assert world.cluster.services == {"alpha"}
+    assert world.cluster.digest("alpha") == digest_of("one")
+
+
+async def test_a_daemon_killed_between_two_applies_leaves_nothing_out_when_it_starts_again():
+    world = FakeWorld()
+    world.cluster.apply_s = 4
+    world.disk.save(ALPHA, "one")
+    async with running(world):
+        await asyncio.sleep(SCAN_S + BUILD_S + 3)
+    async with running(world):
+        await asyncio.sleep(LONG_S)
+    assert world.cluster.services == {"alpha"}
     assert world.cluster.digest("alpha") == digest_of("one")
 
 
@@ -204,6 +231,57 @@ async def test_one_workflow_whose_build_fails_does_not_delay_another():
     assert (failed["step"], failed["output"]) == ("COPY", "no such file")
     assert "retry_in_s" not in failed, "only another save can help"
     assert world.cluster.digest("beta") == digest_of("one")
+
+
+async def test_what_only_another_save_can_help_is_not_tried_again_at_a_routine_look():
+    world = FakeWorld()
+    async with at_rest(world) as daemon:
+        world.docker.faults["alpha"] = [BuildFailedError("step 3 failed"), BuildFailedError("step 3 failed")]
+        world.disk.save(ALPHA, "two")
+        daemon.saved(ALPHA)
+        await asyncio.sleep(LONG_S)
+        for _ in range(3):
+            daemon.queue.refresh(ALPHA, cause="resync")
+            await asyncio.sleep(30)
+        assert len(world.log.named(Event.BUILD_FAILED)) == 1
+        daemon.saved(ALPHA)
+        await asyncio.sleep(LONG_S)
+        assert len(world.log.named(Event.BUILD_FAILED)) == 2, "a touch asks for another attempt"
+        world.disk.save(ALPHA, "three")
+        daemon.saved(ALPHA)
+        await asyncio.sleep(LONG_S)
+    assert world.cluster.digest("alpha") == digest_of("three")
+
+
+async def test_a_deployment_deleted_while_its_apply_is_rejected_is_made_anew():
+    world = FakeWorld()
+    async with at_rest(world) as daemon:
+        world.cluster.refuses["Deployment"] = [ApplyRejectedError("spec.selector: field is immutable")]
+        world.cluster.apply_s = 4
+        world.disk.save(ALPHA, "two")
+        daemon.saved(ALPHA)
+        await asyncio.sleep(SCAN_S + BUILD_S + 1)
+        world.cluster.delete("alpha")
+        await asyncio.sleep(LONG_S)
+    assert len(world.log.named(Event.DEPLOY_FAILED)) == 1
+    assert world.cluster.digest("alpha") == digest_of("two")
+
+
+async def test_whoever_undoes_what_was_applied_again_and_again_is_answered_less_and_less_often():
+    world = FakeWorld()
+    async with at_rest(world):
+        applied_before = len(world.cluster.applied)
+        for _ in range(1200):
+            if world.cluster.deployments["alpha"]["spec"]["replicas"] == 1:
+                world.cluster.scale("alpha", 2)
+            await asyncio.sleep(0.1)
+        answers = len(world.cluster.applied) - applied_before
+        assert 5 <= answers <= 12
+        await asyncio.sleep(LONG_S)
+        assert world.cluster.deployments["alpha"]["spec"]["replicas"] == 1
+        world.cluster.scale("alpha", 2)
+        await asyncio.sleep(2)
+        assert world.cluster.deployments["alpha"]["spec"]["replicas"] == 1, "a quarrel is forgotten"
 
 
 async def test_a_file_that_changes_while_it_is_shipped_makes_another_scan_and_no_error():

@@ -23,6 +23,7 @@ from pdwatch.core.names import DIGEST_ANNOTATION
 from pdwatch.core.observed import observed_deployment
 from pdwatch.core.rollout import rollout_status
 from pdwatch.errors import (
+    ClusterError,
     ClusterUnavailableError,
     DockerUnavailableError,
     GvisorMissingError,
@@ -138,10 +139,15 @@ class FakeCluster:
     down: bool = False
     gvisor: bool = True
     apply_s: float = 0.2
+    refuses: dict[str, list[ClusterError]] = field(default_factory=dict)
+    """What the next applies of a kind raise."""
     deployments: dict[str, Manifest] = field(default_factory=dict)
+    services: set[str] = field(default_factory=set)
     applied: list[tuple[str, str]] = field(default_factory=list)
     """Every (workflow, digest) in the order in which the API server took them."""
     seen: dict[str, ObservedDeployment] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    """The UIDs of Deployments that the view has seen deleted."""
     changes: asyncio.Queue[ViewChange] = field(default_factory=asyncio.Queue)
 
     async def require_gvisor(self) -> None:
@@ -149,21 +155,28 @@ class FakeCluster:
             raise GvisorMissingError("no RuntimeClass gvisor", remedy="install gVisor")
 
     async def apply(self, manifest: Manifest, *, force: bool = False) -> Manifest:
-        """Answer after a while; like a request that was sent, it lands even if the caller is cancelled."""
+        """Land and then answer; like a request that was sent, it lands even if the caller is cancelled."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Manifest] = loop.create_future()
-        loop.call_later(self.apply_s, self._land, copy.deepcopy(manifest), answer)
-        return await answer
+        landed: asyncio.Future[Manifest] = loop.create_future()
+        loop.call_later(self.apply_s / 2, self._land, copy.deepcopy(manifest), landed)
+        stored = await landed
+        await asyncio.sleep(self.apply_s / 2)
+        return stored
 
     def _land(self, manifest: Manifest, answer: asyncio.Future[Manifest]) -> None:
-        if self.down:
+        refusals = self.refuses.get(manifest["kind"])
+        if self.down or refusals:
             if not answer.cancelled():
-                answer.set_exception(ClusterUnavailableError("the API server is down"))
+                answer.set_exception(
+                    refusals.pop() if refusals else ClusterUnavailableError("the API server is down")
+                )
             return
         if manifest["kind"] == "Deployment":
             metadata = manifest["metadata"]
             self.applied.append((metadata["name"], metadata["annotations"][DIGEST_ANNOTATION]))
             manifest = self.store(manifest)
+        if manifest["kind"] == "Service":
+            self.services.add(manifest["metadata"]["name"])
         if not answer.cancelled():
             answer.set_result(manifest)
 
@@ -209,6 +222,8 @@ class FakeCluster:
     def observe(self, manifest: Manifest) -> None:
         observed = observed_deployment(manifest)
         known = self.seen.get(observed.name)
+        if observed.uid in self.ended:
+            return
         if known is None or known.uid != observed.uid or known.generation <= observed.generation:
             self.seen[observed.name] = observed
 
@@ -228,7 +243,8 @@ class FakeCluster:
 
     def _notice(self, name: str, manifest: Manifest | None) -> None:
         if manifest is None:
-            self.seen.pop(name, None)
+            if name in self.seen:
+                self.ended.add(self.seen.pop(name).uid)
             self.changes.put_nowait(ViewChange(namespace=NAMESPACE, name=name, deployment=None, status=None))
             return
         self.observe(manifest)
