@@ -70,6 +70,7 @@ class _Scan:
     flaws: dict[str, str] = field(default_factory=dict)
 
     def run(self, recipe: str) -> tuple[SourceSnapshot, Memory]:
+        self._require_workflow()
         listing = Listing()
         self._list("", _holds_sources, listing)
         listed = frozenset(listing.files)
@@ -84,6 +85,15 @@ class _Scan:
         self.flaws.update(_shipped_flaws(listing, matcher))
         snapshot = self._snapshot(parsed, links=_links(listing, matcher), recipe=recipe)
         return snapshot, Memory(readings=self.readings, listed=listed, parsed=parsed)
+
+    def _require_workflow(self) -> None:
+        """Say that there is no workflow before listing all of what may be ``/``."""
+        try:
+            os.lstat(self.root / WORKFLOW_FILE)
+        except (FileNotFoundError, NotADirectoryError):
+            raise _no_workflow(self.root) from None
+        except OSError as error:
+            raise SourceError(f"{self.root} can't be listed: {error.strerror}") from error
 
     def _list(self, start: str, enters: Callable[[str], bool], listing: Listing) -> None:
         try:
