@@ -117,7 +117,9 @@ class Reconciler:
         try:
             snapshot = await self._world.reader.scan(workflow.root)
         except PdwatchError as error:
+            slot.saved_at = slot.saved_at or saved_at
             return error
+        workflow.unsettled_since = None
         scan_ms = milliseconds(self._clock() - started)
         known = workflow.revision
         if known is not None and _same(known.snapshot, snapshot):
@@ -334,8 +336,17 @@ class Reconciler:
         return delay
 
     def _unreadable(self, workflow: TrackedWorkflow, error: PdwatchError) -> float | None:
-        """Tell of a directory that can't be scanned: it is gone, or it will be looked at again."""
-        log = self._log.bind(**workflow.log_fields(self._clock()))
+        """Tell of a directory that can't be scanned: it is gone, or it will be looked at again.
+
+        Files that change while they are read are being saved, which is worth a word only when it never ends.
+        """
+        now = self._clock()
+        log = self._log.bind(**workflow.log_fields(now))
+        if isinstance(error, SourceChangedError):
+            workflow.unsettled_since = workflow.unsettled_since or now
+            if now - workflow.unsettled_since < RETRY_CAP_S:
+                return RETRY_BASE_S
+            workflow.unsettled_since = now
         if isinstance(error, NotFoundError):
             log.emit(Event.WORKFLOW_REMOVED, directory=str(workflow.root))
             self._tracked.forget(workflow.root)

@@ -75,6 +75,8 @@ class TrackedWorkflow:
     secrets: dict[str, bytes] = field(default_factory=dict, repr=False)
     """The local secrets as last applied by this process."""
     rollout: RolloutStatus | None = None
+    unsettled_since: float | None = None
+    """Since when, in loop time, its files have changed during every scan."""
 
     def log_fields(self, now: float) -> dict[str, object]:
         """Return the fields that every line about the workflow carries, each once it is known."""

@@ -106,10 +106,12 @@ class WorkQueue(Generic[K]):
                 slot.take()
                 delay = await self._work(slot)
         finally:
-            del self._workers[slot.key], self._slots[slot.key]
+            del self._workers[slot.key]
             if not self._workers:
                 self._idle.set()
-        if delay is not None:
+        if delay is None:
+            del self._slots[slot.key]
+        else:
             self._timers[slot.key] = asyncio.get_running_loop().call_later(delay, self._retry, slot.key)
 
     def _retry(self, key: K) -> None:

@@ -294,6 +294,33 @@ async def test_a_file_that_changes_while_it_is_shipped_makes_another_scan_and_no
     assert not world.log.named(Event.BUILD_FAILED)
 
 
+async def test_files_that_change_during_a_scan_are_scanned_again_and_count_as_the_save_that_they_are():
+    world = FakeWorld()
+    async with at_rest(world) as daemon:
+        world.disk.unsettled = True
+        world.disk.save(ALPHA, "two")
+        daemon.saved(ALPHA)
+        await asyncio.sleep(5)
+        world.disk.unsettled = False
+        await asyncio.sleep(LONG_S)
+    assert not world.log.named(Event.RECONCILE_FAILED)
+    (complete,) = world.log.named(Event.ROLLOUT_COMPLETE)
+    assert complete["source_digest"] == digest_of("two")
+    assert complete["since_save_ms"] >= 5000
+
+
+async def test_files_that_never_stop_changing_are_reported_now_and_then():
+    world = FakeWorld()
+    async with at_rest(world) as daemon:
+        world.disk.unsettled = True
+        for _ in range(1000):
+            await asyncio.sleep(0.1)
+            daemon.saved(ALPHA)
+    failed = world.log.named(Event.RECONCILE_FAILED)
+    assert {line["error"] for line in failed} == {"SourceChangedError"}
+    assert 2 <= len(failed) <= 4
+
+
 async def test_a_defect_is_logged_with_its_traceback_and_the_other_workflows_go_on():
     world = FakeWorld()
     world.docker.faults["alpha"] = [LookupError("a defect")]

@@ -28,6 +28,7 @@ from pdwatch.errors import (
     DockerUnavailableError,
     GvisorMissingError,
     NotFoundError,
+    SourceChangedError,
 )
 from pdwatch.logs import EventLog
 from pdwatch.reconciler import Policy, Reconciler, World
@@ -53,6 +54,8 @@ class Disk:
     texts: dict[Path, str] = field(default_factory=dict)
     history: list[tuple[str, str]] = field(default_factory=list)
     """Every (workflow, digest) in the order of the saves."""
+    unsettled: bool = False
+    """Whether files change while they are read."""
 
     def save(self, root: Path, text: str) -> None:
         self.texts[root] = text
@@ -62,6 +65,8 @@ class Disk:
         await asyncio.sleep(SCAN_S)
         if root not in self.texts:
             raise NotFoundError(f"{root} is gone")
+        if self.unsettled:
+            raise SourceChangedError(f"{root} changes while it is read")
         text = self.texts[root]
         invalid = text.startswith("!")
         return SourceSnapshot(
