@@ -28,7 +28,7 @@ from pdwatch.tracked import TrackedWorkflows, milliseconds
 from pdwatch.workqueue import WorkQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Coroutine, Iterator
 
     from pdwatch.core.model import ViewChange
     from pdwatch.settings import Settings
@@ -43,7 +43,13 @@ async def serve(settings: Settings, log: EventLog) -> None:
         NotFoundError: A root directory does not exist.
         AlreadyWatchedError: Another daemon watches one of the directories.
         SettingsError: There is no usable kubeconfig.
+        BrokenPipeError: Nobody reads the log any more.
     """
+    await until_signal(_serve(settings, log), log=log)
+    log.emit(Event.DAEMON_STOPPED)
+
+
+async def _serve(settings: Settings, log: EventLog) -> None:
     clock = asyncio.get_running_loop().time
     roots = [root.expanduser().resolve() for root in settings.roots]
     async with AsyncExitStack() as stack:
@@ -82,26 +88,22 @@ async def serve(settings: Settings, log: EventLog) -> None:
             duration_ms = milliseconds(clock() - started)
             log.emit(Event.DAEMON_SYNCED, workflows=len(tracked), duration_ms=duration_ms)
 
-        await until_signal(
-            {
-                "watch the cluster": view.run(),
-                "work": queue.run(),
-                "report rollouts": reporter.run(changes),
-                "watch files": discovery.follow(roots),
-                "tell when synced": tell_when_synced(),
-            },
-            log=log,
-        )
-    log.emit(Event.DAEMON_STOPPED)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(view.run(), name="watch the cluster")
+            group.create_task(queue.run(), name="work")
+            group.create_task(reporter.run(changes), name="report rollouts")
+            group.create_task(discovery.follow(roots), name="watch files")
+            group.create_task(tell_when_synced(), name="tell when synced")
 
 
-async def until_signal(work: Mapping[str, Coroutine[Any, Any, None]], *, log: EventLog) -> None:
-    """Run coroutines side by side, by name, until SIGTERM or SIGINT; then cancel them and wait for their end.
+async def until_signal(work: Coroutine[Any, Any, None], *, log: EventLog) -> None:
+    """Run a coroutine that never ends by itself until SIGTERM or SIGINT; then cancel it and wait for its end.
 
-    A second signal ends the process at once.
+    A second signal ends the process at once, as signals do by default.
 
     Raises:
-        PdwatchError: What ended one of them, and with it the others.
+        PdwatchError: What ended it.
+        BrokenPipeError: It could not log, since nobody reads the log any more.
     """
     loop = asyncio.get_running_loop()
     signalled: asyncio.Future[signal.Signals] = loop.create_future()
@@ -109,24 +111,33 @@ async def until_signal(work: Mapping[str, Coroutine[Any, Any, None]], *, log: Ev
     def stop(number: signal.Signals) -> None:
         for each in STOP_SIGNALS:
             loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)
         signalled.set_result(number)
 
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop, number)
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(coroutine, name=name) for name, coroutine in work.items()]
+            task = group.create_task(work, name="daemon")
             log.emit(Event.DAEMON_STOPPING, signal=(await signalled).name)
-            for task in tasks:
-                task.cancel()
+            task.cancel()
     except BaseExceptionGroup as failures:
-        expected = failures.subgroup(PdwatchError)
+        expected = next(_expected(failures), None)
         if expected is None:
             raise
-        raise expected.exceptions[0] from failures
+        raise expected from failures
     finally:
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)
+
+
+def _expected(failures: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
+    """Find what the command line can explain, however deep the group of tasks was that failed."""
+    for failure in failures.exceptions:
+        if isinstance(failure, BaseExceptionGroup):
+            yield from _expected(failure)
+        elif isinstance(failure, PdwatchError | BrokenPipeError):
+            yield failure
 
 
 def _policy(settings: Settings, *, namespace: str) -> Policy:

@@ -51,16 +51,17 @@ class PdwatchError(Exception):
 
 
 class SettingsError(PdwatchError):
-    """The configuration file, the environment or a flag is wrong."""
+    """The configuration file, the environment, a flag or the kubeconfig is wrong.
 
-    retryable = False
+    The daemon has checked its own when it starts; a kubeconfig is read again when a token ends.
+    """
+
     exit_code = ExitCode.USAGE
 
 
 class NotFoundError(PdwatchError):
     """The named workflow, directory or Deployment does not exist."""
 
-    retryable = False
     exit_code = ExitCode.NOT_FOUND
 
 

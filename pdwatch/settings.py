@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from pdwatch.core.image import image_repository
 from pdwatch.core.suggestion import did_you_mean
 from pdwatch.core.yaml_document import YamlDocument, read_document
 from pdwatch.core.yaml_tree import YamlMapping, plain
@@ -27,7 +28,18 @@ def _dns_label(value: str) -> str:
     return value
 
 
+def _registry(value: str) -> str:
+    try:
+        image_repository("any", value)
+    except SettingsError as error:
+        raise PydanticCustomError(
+            "registry", "{why}; {remedy}", {"why": error.message, "remedy": error.remedy}
+        ) from error
+    return value
+
+
 Namespace = Annotated[str, AfterValidator(_dns_label)]
+Registry = Annotated[str, AfterValidator(_registry)]
 
 
 class _Section(BaseModel):
@@ -47,7 +59,7 @@ class Settings(_Section):
     roots: tuple[Path, ...] = (Path(),)
     namespace: Namespace | None = None
     context: str | None = None
-    registry: str | None = None
+    registry: Registry | None = None
     secrets: bool = False
     builds: Annotated[int, Field(ge=1, le=32)] = 2
     resync_s: Annotated[float, Field(ge=1, le=3600)] = 30

@@ -59,6 +59,11 @@ def test_relative_roots_count_from_the_file_and_tilde_from_home(tmp_path: Path):
         ),
         pytest.param("log: {level: loud}\n", [":1:7: log.level: Input should be"], id="a word that is none"),
         pytest.param("namespace: Dev_1\n", [":1:1: namespace: a namespace has"], id="no DNS label"),
+        pytest.param(
+            "registry: http://registry\n",
+            [":1:1: registry: the registry 'http://registry' is a URL; leave out the scheme: registry"],
+            id="a registry with a scheme",
+        ),
         pytest.param("- a\n", [":1:1: the settings must be a mapping"], id="no mapping"),
         pytest.param("a: [\n", [":1:5: a value was expected here"], id="no YAML"),
     ],

@@ -9,7 +9,7 @@ import click
 
 from pdwatch import __version__
 from pdwatch.cli.console import report_error
-from pdwatch.errors import ExitCode, PdwatchError
+from pdwatch.errors import PdwatchError
 
 COMMANDS = {
     "build": "pdwatch.cli.build",
@@ -77,6 +77,3 @@ def main() -> None:
     except PdwatchError as error:
         report_error(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(ExitCode.FAILED)

@@ -46,7 +46,7 @@ def image_references(
     """
     if tag is not None and (":" in tag or "/" in tag):
         return (_whole_reference(tag),)
-    repository = _repository(spec.name, registry)
+    repository = image_repository(spec.name, registry)
     if tag is not None:
         if not _TAG.fullmatch(tag):
             raise SettingsError(
@@ -60,6 +60,28 @@ def image_references(
         ImageRef(repository=repository, tag=f"{moving}-{short}"),
         ImageRef(repository=repository, tag=moving),
     )
+
+
+def image_repository(name: str, registry: str | None) -> str:
+    """Return the repository of workflow ``name``: in the registry, or its name alone where there is none.
+
+    Raises:
+        SettingsError: ``registry`` makes no valid repository.
+    """
+    if registry is None:
+        return name
+    if "://" in registry:
+        raise SettingsError(
+            f"the registry {registry!r} is a URL",
+            remedy=f"leave out the scheme: {registry.partition('://')[2]}",
+        )
+    repository = f"{registry.rstrip('/')}/{name}"
+    if len(repository) > _LONGEST_REPOSITORY or not _REPOSITORY.fullmatch(repository):
+        raise SettingsError(
+            f"{repository!r} is no image repository",
+            remedy="give the registry as a host, perhaps with a port and a path: ghcr.io/me, localhost:5000",
+        )
+    return repository
 
 
 def parse_reference(text: str) -> ImageRef | None:
@@ -81,23 +103,6 @@ def registry_host(ref: ImageRef) -> str:
     """Return the host, with its port, that ``ref`` is pulled from and pushed to."""
     first, slash, _ = ref.repository.partition("/")
     return first if slash and re.fullmatch(_HOST, first) else DEFAULT_REGISTRY
-
-
-def _repository(name: str, registry: str | None) -> str:
-    if registry is None:
-        return name
-    if "://" in registry:
-        raise SettingsError(
-            f"the registry {registry!r} is a URL",
-            remedy=f"leave out the scheme: {registry.partition('://')[2]}",
-        )
-    repository = f"{registry.rstrip('/')}/{name}"
-    if len(repository) > _LONGEST_REPOSITORY or not _REPOSITORY.fullmatch(repository):
-        raise SettingsError(
-            f"{repository!r} is no image repository",
-            remedy="give the registry as a host, perhaps with a port and a path: ghcr.io/me, localhost:5000",
-        )
-    return repository
 
 
 def _whole_reference(text: str) -> ImageRef:
