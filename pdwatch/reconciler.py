@@ -97,6 +97,7 @@ class Reconciler:
         Returns:
             Seconds after which to try again, or None when only another event can change anything.
         """
+        known = slot.key in self._tracked
         workflow = self._tracked.track(slot.key)
         seen = await self._look(slot, workflow)
         while isinstance(seen, Revision):
@@ -107,6 +108,8 @@ class Reconciler:
             if newer is None:
                 return delivery.result()
             seen = newer
+        if isinstance(seen, NotFoundError):
+            return self._gone(workflow, known=known)
         return self._unreadable(workflow, seen)
 
     async def _look(self, slot: Slot[Path], workflow: TrackedWorkflow) -> Revision | PdwatchError:
@@ -285,6 +288,8 @@ class Reconciler:
                 reuse=True,
                 clock=self._clock,
             )
+        if revision.image == str(image.ref):
+            return image.ref  # told before a later step failed
         revision.image = str(image.ref)
         build_ms = milliseconds(image.build_s)
         self._emit(revision, Event.BUILD_SUCCEEDED, image_id=image.id, cached=image.cached, build_ms=build_ms)
@@ -335,23 +340,26 @@ class Reconciler:
             )
         return delay
 
-    def _unreadable(self, workflow: TrackedWorkflow, error: PdwatchError) -> float | None:
-        """Tell of a directory that can't be scanned: it is gone, or it will be looked at again.
+    def _gone(self, workflow: TrackedWorkflow, *, known: bool) -> None:
+        """Forget a directory; it may have been forgotten already when a late event made it be looked at."""
+        if known:
+            self._log.bind(**workflow.log_fields(self._clock())).emit(
+                Event.WORKFLOW_REMOVED, directory=str(workflow.root)
+            )
+        self._tracked.forget(workflow.root)
+
+    def _unreadable(self, workflow: TrackedWorkflow, error: PdwatchError) -> float:
+        """Tell of a directory that can't be scanned, and will be looked at again.
 
         Files that change while they are read are being saved, which is worth a word only when it never ends.
         """
         now = self._clock()
-        log = self._log.bind(**workflow.log_fields(now))
         if isinstance(error, SourceChangedError):
             workflow.unsettled_since = workflow.unsettled_since or now
             if now - workflow.unsettled_since < RETRY_CAP_S:
                 return RETRY_BASE_S
             workflow.unsettled_since = now
-        if isinstance(error, NotFoundError):
-            log.emit(Event.WORKFLOW_REMOVED, directory=str(workflow.root))
-            self._tracked.forget(workflow.root)
-            return None
-        log.emit(
+        self._log.bind(**workflow.log_fields(now)).emit(
             Event.RECONCILE_FAILED,
             error=type(error).__name__,
             message=error.message,

@@ -94,6 +94,10 @@ class TrackedWorkflows:
         """Iterate over the workflows in the order in which they were found."""
         return iter(tuple(self._by_root.values()))
 
+    def __contains__(self, root: Path) -> bool:
+        """Return whether the workflow of ``root`` is known."""
+        return root in self._by_root
+
     def __len__(self) -> int:
         """Return the number of workflows."""
         return len(self._by_root)

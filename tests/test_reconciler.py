@@ -13,6 +13,7 @@ from pdwatch.errors import (
     ApplyRejectedError,
     BuildFailedError,
     ClusterUnavailableError,
+    NamespaceMissingError,
     SourceChangedError,
 )
 from pdwatch.logs import Event
@@ -341,4 +342,26 @@ async def test_a_renamed_workflow_leaves_the_old_name_reported_and_running():
         await asyncio.sleep(LONG_S)
     (removed,) = world.log.named(Event.WORKFLOW_REMOVED)
     assert removed["directory"] == str(ALPHA)
+    assert world.cluster.digest("alpha") == digest_of("one")
+
+
+async def test_a_late_event_about_a_workflow_that_is_gone_tells_of_it_no_second_time():
+    world = FakeWorld()
+    async with at_rest(world) as daemon:
+        del world.disk.texts[ALPHA]
+        daemon.saved(ALPHA)
+        await asyncio.sleep(LONG_S)
+        daemon.queue.add(ALPHA, cause="removed")
+        await asyncio.sleep(LONG_S)
+    assert len(world.log.named(Event.WORKFLOW_REMOVED)) == 1
+
+
+async def test_an_image_is_told_of_once_though_its_deployment_is_tried_again_and_again():
+    world = FakeWorld()
+    world.cluster.refuses["Deployment"] = [NamespaceMissingError("there is no such namespace")] * 3
+    world.disk.save(ALPHA, "one")
+    async with running(world):
+        await asyncio.sleep(LONG_S)
+    assert len(world.log.named(Event.DEPLOY_FAILED)) == 3
+    assert len(world.log.named(Event.BUILD_SUCCEEDED)) == 1
     assert world.cluster.digest("alpha") == digest_of("one")
