@@ -307,9 +307,9 @@ async def test_the_pod_is_confined(daemon: Daemon, namespace: str, testbed: Test
     pod = pods["items"][0]
     assert pod["spec"]["runtimeClassName"] == "gvisor"
     probe = (
-        "let wrote = 'yes'; try { Deno.writeTextFileSync('/app/x', '') } catch (e) { wrote = e.message }"
-        " const kernel = Deno.readTextFileSync('/proc/version');"
-        " console.log(JSON.stringify({uid: Deno.uid(), kernel, wrote}))"
+        "const read = (path) => Deno.readTextFileSync(path);"
+        " console.log(JSON.stringify("
+        "{uid: Deno.uid(), kernel: read('/proc/version'), mounts: read('/proc/mounts')}))"
     )
     seen = json.loads(
         await testbed.kubectl(
@@ -318,7 +318,8 @@ async def test_the_pod_is_confined(daemon: Daemon, namespace: str, testbed: Test
     )
     assert seen["uid"] == 65532
     assert seen["kernel"].startswith("Linux version 4.4.0")  # gVisor's, whatever the host runs
-    assert "Read-only file system" in seen["wrote"]
+    options = {line.split()[1]: line.split()[3].split(",")[0] for line in seen["mounts"].splitlines()}
+    assert (options["/"], options["/app/secrets"], options["/tmp"]) == ("ro", "ro", "rw")
 
 
 async def test_a_second_daemon_on_the_same_directory_says_who_holds_it(
