@@ -19,10 +19,11 @@ from pdwatch.adapters.kubernetes.pods import ApiPodLogs
 from pdwatch.adapters.kubernetes.view import WorkflowView
 from pdwatch.adapters.lock import claim
 from pdwatch.adapters.watcher import FileWatcher
+from pdwatch.delivery import Delivery, Policy, World
 from pdwatch.discovery import WorkflowDiscovery
 from pdwatch.errors import PdwatchError
 from pdwatch.logs import Event, EventLog
-from pdwatch.reconciler import Policy, Reconciler, World
+from pdwatch.reconciler import Reconciler
 from pdwatch.rollouts import RolloutReporter
 from pdwatch.tracked import TrackedWorkflows, milliseconds
 from pdwatch.workqueue import WorkQueue
@@ -60,13 +61,17 @@ async def _serve(settings: Settings, log: EventLog) -> None:
         view = WorkflowView(api, notify=changes.put_nowait, log=log)
         reader = FileSource(recipe=engine_recipe())
         tracked = TrackedWorkflows()
-        reconciler = Reconciler(
+        policy = _policy(settings, namespace=api.namespace)
+        delivery = Delivery(
             World(reader=reader, builder=builder, publisher=publisher, cluster=ApiCluster(api), view=view),
-            _policy(settings, namespace=api.namespace),
+            policy,
             tracked=tracked,
             log=log,
             clock=clock,
             jitter=random.random,
+        )
+        reconciler = Reconciler(
+            reader, delivery, namespace=policy.namespace, tracked=tracked, log=log, clock=clock
         )
         queue = WorkQueue(reconciler.reconcile)
         reporter = RolloutReporter(

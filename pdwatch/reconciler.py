@@ -1,73 +1,28 @@
-"""The straight line for one workflow: look at the world, decide, act, and look again if anything moved.
+"""One workflow directory: look at its files, have them delivered, and look again if anything moved.
 
-Level-triggered: whatever woke the worker, it reads the files as they are, compares them with the Deployment
-as it was last seen, and lets :func:`pdwatch.core.plan.plan` decide. A save that arrives meanwhile is scanned
-at once; if its bytes differ, the work under way is cancelled and the newer snapshot takes its place.
+Level-triggered: whatever woke the worker, it reads the files as they are, and :mod:`pdwatch.delivery`
+compares them with the Deployment as it was last seen. A save that arrives meanwhile is scanned at once; if
+its bytes differ, the work under way is cancelled and the newer snapshot takes its place.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pdwatch.core.backoff import backoff
-from pdwatch.core.drift import drift
-from pdwatch.core.image import image_references, parse_reference
-from pdwatch.core.manifests import deployment, secret, service
-from pdwatch.core.names import IMAGE_ANNOTATION
-from pdwatch.core.plan import Cause, Held, Invalid, Rollout, UpToDate, plan
-from pdwatch.errors import (
-    ClusterError,
-    DockerError,
-    GvisorMissingError,
-    NotFoundError,
-    PdwatchError,
-    PushRefusedError,
-    SourceChangedError,
-)
+from pdwatch.delivery import RETRY_BASE_S, RETRY_CAP_S
+from pdwatch.errors import NotFoundError, PdwatchError, SourceChangedError
 from pdwatch.logs import Event, EventLog
-from pdwatch.pipeline import image_for
 from pdwatch.tracked import Revision, Stage, TrackedWorkflow, TrackedWorkflows, milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pdwatch.core.drift import FieldChange
-    from pdwatch.core.model import ImageRef, Manifest, ObservedDeployment, SourceSnapshot, WorkflowSpec
-    from pdwatch.core.plan import Plan
-    from pdwatch.ports import Cluster, ClusterView, ImageBuilder, ImagePublisher, SourceReader
+    from pdwatch.core.model import SourceSnapshot
+    from pdwatch.delivery import Delivery
+    from pdwatch.ports import SourceReader
     from pdwatch.workqueue import Slot
-
-RETRY_BASE_S = 0.8
-RETRY_CAP_S = 30.0
-CALM_S = 2 * RETRY_CAP_S
-"""After an apply that nobody has undone for so long, the next change is put right at once again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What the settings say about every workflow."""
-
-    namespace: str
-    """For workflows that name none."""
-    registry: str | None = None
-    secrets: bool = False
-    """Whether local secrets are applied as the workflow's Secret."""
-    builds: int = 2
-    """How many images are built at once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """The ports through which a reconciler sees and acts."""
-
-    reader: SourceReader
-    builder: ImageBuilder
-    publisher: ImagePublisher
-    cluster: Cluster
-    view: ClusterView
 
 
 class Reconciler:
@@ -75,21 +30,20 @@ class Reconciler:
 
     def __init__(
         self,
-        world: World,
-        policy: Policy,
+        reader: SourceReader,
+        delivery: Delivery,
         *,
+        namespace: str,
         tracked: TrackedWorkflows,
         log: EventLog,
         clock: Callable[[], float],
-        jitter: Callable[[], float],
     ) -> None:
-        self._world = world
-        self._policy = policy
+        self._reader = reader
+        self._delivery = delivery
+        self._default_namespace = namespace
         self._tracked = tracked
         self._log = log
         self._clock = clock
-        self._jitter = jitter
-        self._builds = asyncio.Semaphore(policy.builds)
 
     async def reconcile(self, slot: Slot[Path]) -> float | None:
         """Converge one workflow directory.
@@ -103,13 +57,14 @@ class Reconciler:
         while isinstance(seen, Revision):
             async with asyncio.TaskGroup() as group:
                 name = f"deliver {seen.snapshot.name}"
-                delivery = group.create_task(self._deliver(workflow, seen), name=name)
+                delivery = group.create_task(self._delivery.deliver(workflow, seen), name=name)
                 newer = await self._superseding(slot, workflow, seen, delivery)
             if newer is None:
                 return delivery.result()
             seen = newer
         if isinstance(seen, NotFoundError):
-            return self._gone(workflow, known=known)
+            self._gone(workflow, known=known)
+            return None
         return self._unreadable(workflow, seen)
 
     async def _look(self, slot: Slot[Path], workflow: TrackedWorkflow) -> Revision | PdwatchError:
@@ -118,7 +73,7 @@ class Reconciler:
         cause, routine, saved_at, started = slot.cause, slot.routine, slot.saved_at, self._clock()
         slot.saved_at = None
         try:
-            snapshot = await self._world.reader.scan(workflow.root)
+            snapshot = await self._reader.scan(workflow.root)
         except PdwatchError as error:
             slot.saved_at = slot.saved_at or saved_at
             return error
@@ -141,8 +96,8 @@ class Reconciler:
 
     def _namespace(self, snapshot: SourceSnapshot, known: Revision | None) -> str:
         if snapshot.spec is not None:
-            return snapshot.spec.deployment.namespace or self._policy.namespace
-        return known.namespace if known is not None else self._policy.namespace
+            return snapshot.spec.deployment.namespace or self._default_namespace
+        return known.namespace if known is not None else self._default_namespace
 
     async def _superseding(
         self,
@@ -173,173 +128,6 @@ class Reconciler:
         revision.given_up = False  # what was looked at may have happened before the failure
         return revision
 
-    async def _deliver(self, workflow: TrackedWorkflow, revision: Revision) -> float | None:
-        """Converge, and turn what went wrong into log lines and the seconds until the next attempt."""
-        if revision.given_up:
-            return None
-        try:
-            return await self._converge(workflow, revision)
-        except SourceChangedError:
-            return 0.0  # a save is under way: the next scan sees it
-        except GvisorMissingError as error:
-            held = Held(reason="gvisor-missing", message=error.message, remedy=error.remedy)
-            return self._hold(revision, held)
-        except PdwatchError as error:
-            return self._failed(revision, error)
-        except Exception as error:  # noqa: BLE001  # logged in full; the other workflows go on
-            return self._defect(revision, error)
-
-    async def _converge(self, workflow: TrackedWorkflow, revision: Revision) -> float | None:
-        spec, namespace = revision.snapshot.spec, revision.namespace
-        revision.stage = Stage.PLAN
-        if spec is None:
-            self._report(workflow, revision)
-            return None
-        await self._world.view.synced(namespace)
-        match self._decide(workflow, revision, spec):
-            case Invalid():
-                self._report(workflow, revision)
-                return None
-            case Held() as held:
-                return self._hold(revision, held)
-            case UpToDate():
-                await self._apply_secrets(workflow, revision)
-            case Rollout() as rollout:
-                rest_s = revision.rests_until - self._clock()
-                if rest_s > 0:
-                    return rest_s
-                await self._roll_out(workflow, revision, rollout, spec)
-        revision.attempts = 0
-        revision.held = None
-        return None
-
-    def _decide(self, workflow: TrackedWorkflow, revision: Revision, spec: WorkflowSpec) -> Plan:
-        snapshot, namespace = revision.snapshot, revision.namespace
-        claimed = workflow.claim
-        claimed_by = self._tracked.claim(workflow, namespace, spec.name)
-        if workflow.claim not in (None, claimed):
-            self._world.view.announce(namespace, spec.name)
-        observed = self._world.view.deployment(namespace, spec.name)
-        image = deployed_image(observed)
-        wanted = image_references(spec, snapshot.digest, registry=self._policy.registry)[0]
-        return plan(
-            snapshot,
-            observed,
-            relocated=image is None or image.repository != wanted.repository,
-            changes=deployment_drift(revision, observed),
-            claimed_by=claimed_by,
-        )
-
-    async def _roll_out(
-        self, workflow: TrackedWorkflow, revision: Revision, rollout: Rollout, spec: WorkflowSpec
-    ) -> None:
-        snapshot, namespace, cluster = revision.snapshot, revision.namespace, self._world.cluster
-        await cluster.require_gvisor()
-        if rollout.changes:
-            fields = ", ".join(change.path for change in rollout.changes)
-            self._emit(revision, Event.DEPLOY_DRIFTED, fields=fields)
-        revision.stage = Stage.BUILD
-        observed = self._world.view.deployment(namespace, spec.name)
-        image = None if rollout.build else deployed_image(observed)
-        if image is None:
-            image = await self._image(revision)
-        revision.image = str(image)
-        revision.stage = Stage.APPLY
-        await self._apply_secrets(workflow, revision)
-        started = self._clock()
-        await self._apply_service(workflow, rollout, service(spec, namespace=namespace))
-        revision.applied_at = self._clock()
-        # Last, since the digest on it tells the next plan, and the next daemon, that all of this is done.
-        applied = await cluster.apply(
-            deployment(spec, digest=snapshot.digest, image=image, namespace=namespace), force=rollout.force
-        )
-        revision.generation = applied["metadata"]["generation"]
-        self._world.view.observe(applied)
-        self._rest(revision)
-        apply_ms = milliseconds(self._clock() - started)
-        self._emit(revision, Event.DEPLOY_APPLIED, cause=rollout.cause.value, apply_ms=apply_ms)
-
-    async def _apply_service(self, workflow: TrackedWorkflow, rollout: Rollout, wanted: Manifest) -> None:
-        if rollout.cause is not Cause.CHANGED or workflow.service != wanted:
-            await self._world.cluster.apply(wanted, force=rollout.force)
-            workflow.service = wanted
-
-    def _rest(self, revision: Revision) -> None:
-        """Say when the revision may be applied again, should somebody undo what has just been applied.
-
-        Another controller that does so again and again is answered less and less often, so that the two
-        don't keep the cluster busy with their quarrel.
-        """
-        now = self._clock()
-        if now - revision.rests_until > CALM_S:
-            revision.repeats = 0
-        rest_s = backoff(revision.repeats, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, jitter=self._jitter())
-        revision.rests_until = now + rest_s
-        revision.repeats += 1
-
-    async def _image(self, revision: Revision) -> ImageRef:
-        async with self._builds:
-            self._emit(revision, Event.BUILD_STARTED)
-            image = await image_for(
-                revision.snapshot,
-                registry=self._policy.registry,
-                builder=self._world.builder,
-                publisher=self._world.publisher,
-                reuse=True,
-                clock=self._clock,
-            )
-        if revision.image == str(image.ref):
-            return image.ref  # told before a later step failed
-        revision.image = str(image.ref)
-        build_ms = milliseconds(image.build_s)
-        self._emit(revision, Event.BUILD_SUCCEEDED, image_id=image.id, cached=image.cached, build_ms=build_ms)
-        if self._policy.registry is not None:
-            self._emit(revision, Event.PUBLISH_SUCCEEDED, publish_ms=milliseconds(image.publish_s))
-        return image.ref
-
-    async def _apply_secrets(self, workflow: TrackedWorkflow, revision: Revision) -> None:
-        if not self._policy.secrets:
-            return
-        values = dict(await self._world.reader.secrets(workflow.root))
-        if not values or values == workflow.secrets:
-            return
-        revision.stage, started = Stage.APPLY, self._clock()
-        manifest = secret(revision.snapshot.name, namespace=revision.namespace, values=values)
-        await self._world.cluster.apply(manifest, force=False)
-        workflow.secrets = values
-        name, apply_ms = manifest["metadata"]["name"], milliseconds(self._clock() - started)
-        self._emit(revision, Event.SECRETS_APPLIED, secret=name, apply_ms=apply_ms)
-
-    def _report(self, workflow: TrackedWorkflow, revision: Revision) -> None:
-        if revision.reported:
-            return
-        revision.reported = True
-        for problem in revision.snapshot.problems:
-            self._emit(
-                revision,
-                Event.WORKFLOW_INVALID,
-                path=str(workflow.root / problem.path),
-                line=problem.line,
-                column=problem.column,
-                where=problem.where or None,
-                message=problem.message,
-                problems=len(revision.snapshot.problems),
-            )
-
-    def _hold(self, revision: Revision, held: Held) -> float:
-        delay = self._delay(revision)
-        if revision.held != held:
-            revision.held = held
-            self._emit(
-                revision,
-                Event.WORKFLOW_HELD,
-                reason=held.reason,
-                message=held.message,
-                remedy=held.remedy,
-                retry_in_s=round(delay, 1),
-            )
-        return delay
-
     def _gone(self, workflow: TrackedWorkflow, *, known: bool) -> None:
         """Forget a directory; it may have been forgotten already when a late event made it be looked at."""
         if known:
@@ -368,57 +156,8 @@ class Reconciler:
         )
         return RETRY_CAP_S
 
-    def _failed(self, revision: Revision, error: PdwatchError) -> float | None:
-        delay = self._delay(revision) if error.retryable else None
-        revision.given_up = delay is None
-        log = self._log.bind(**revision.log_fields(self._clock()), **error.fields)
-        log.emit(
-            _failure_event(error),
-            error=type(error).__name__,
-            message=error.message,
-            remedy=error.remedy,
-            attempt=revision.attempts,
-            retry_in_s=None if delay is None else round(delay, 1),
-        )
-        return delay
-
-    def _defect(self, revision: Revision, error: Exception) -> float:
-        """Log a defect of pdwatch with its traceback; one workflow that meets it must not stop the others."""
-        delay = self._delay(revision)
-        self._log.bind(**revision.log_fields(self._clock())).emit(
-            Event.RECONCILE_FAILED,
-            error=type(error).__name__,
-            message=str(error),
-            attempt=revision.attempts,
-            retry_in_s=round(delay, 1),
-            exc_info=error,
-        )
-        return delay
-
-    def _delay(self, revision: Revision) -> float:
-        delay = backoff(revision.attempts, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, jitter=self._jitter())
-        revision.attempts += 1
-        return delay
-
     def _emit(self, revision: Revision, event: Event, **fields: object) -> None:
         self._log.bind(**revision.log_fields(self._clock())).emit(event, **fields)
-
-
-def deployed_image(observed: ObservedDeployment | None) -> ImageRef | None:
-    """Return the image reference that pdwatch last applied, None when it has left no (readable) one."""
-    if observed is None:
-        return None
-    annotations = observed.manifest["metadata"].get("annotations") or {}
-    return parse_reference(annotations.get(IMAGE_ANNOTATION, ""))
-
-
-def deployment_drift(revision: Revision, observed: ObservedDeployment | None) -> tuple[FieldChange, ...]:
-    """Return how the Deployment differs from what pdwatch would apply now with the image that is deployed."""
-    spec, image = revision.snapshot.spec, deployed_image(observed)
-    if observed is None or image is None or spec is None:
-        return ()
-    wanted = deployment(spec, digest=revision.snapshot.digest, image=image, namespace=revision.namespace)
-    return drift(wanted, observed.manifest)
 
 
 def _same(one: SourceSnapshot, other: SourceSnapshot) -> bool:
@@ -432,15 +171,3 @@ async def _added_before(slot: Slot[Path], delivery: asyncio.Task[float | None]) 
     finally:
         added.cancel()
     return not delivery.done()
-
-
-def _failure_event(error: PdwatchError) -> Event:
-    match error:
-        case PushRefusedError():
-            return Event.PUBLISH_FAILED
-        case DockerError():
-            return Event.BUILD_FAILED
-        case ClusterError():
-            return Event.DEPLOY_FAILED
-        case _:
-            return Event.RECONCILE_FAILED

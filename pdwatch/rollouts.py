@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from pdwatch.core.rollout import RolloutTransition, transitions
+from pdwatch.delivery import deployment_drift
 from pdwatch.errors import PdwatchError
 from pdwatch.logs import Event, EventLog
-from pdwatch.reconciler import deployment_drift
 from pdwatch.tracked import TrackedWorkflow, TrackedWorkflows, milliseconds
 
 if TYPE_CHECKING:

@@ -365,3 +365,17 @@ async def test_an_image_is_told_of_once_though_its_deployment_is_tried_again_and
     assert len(world.log.named(Event.DEPLOY_FAILED)) == 3
     assert len(world.log.named(Event.BUILD_SUCCEEDED)) == 1
     assert world.cluster.digest("alpha") == digest_of("one")
+
+
+async def test_a_namespace_that_cannot_be_listed_holds_its_workflow_which_says_so_once():
+    world = FakeWorld()
+    world.disk.save(ALPHA, "one")
+    async with running(world):
+        world.cluster.listed.clear()
+        await asyncio.sleep(LONG_S)
+        (held,) = world.log.named(Event.WORKFLOW_HELD)
+        assert held["reason"] == "not-listed"
+        assert not world.log.named(Event.BUILD_STARTED)
+        world.cluster.listed.set()
+        await asyncio.sleep(BUILD_S + 1)
+    assert world.cluster.digest("alpha") == digest_of("one")

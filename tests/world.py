@@ -22,6 +22,7 @@ from pdwatch.core.model import (
 from pdwatch.core.names import DIGEST_ANNOTATION
 from pdwatch.core.observed import observed_deployment
 from pdwatch.core.rollout import rollout_status
+from pdwatch.delivery import Delivery, Policy, World
 from pdwatch.errors import (
     ClusterError,
     ClusterUnavailableError,
@@ -31,7 +32,7 @@ from pdwatch.errors import (
     SourceChangedError,
 )
 from pdwatch.logs import EventLog
-from pdwatch.reconciler import Policy, Reconciler, World
+from pdwatch.reconciler import Reconciler
 from pdwatch.rollouts import RolloutReporter
 from pdwatch.tracked import TrackedWorkflows
 from pdwatch.workqueue import WorkQueue
@@ -150,6 +151,7 @@ class FakeCluster:
     services: set[str] = field(default_factory=set)
     applied: list[tuple[str, str]] = field(default_factory=list)
     """Every (workflow, digest) in the order in which the API server took them."""
+    listed: asyncio.Event = field(default_factory=asyncio.Event)
     seen: dict[str, ObservedDeployment] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     """The UIDs of Deployments that the view has seen deleted."""
@@ -219,7 +221,7 @@ class FakeCluster:
     # The view.
 
     async def synced(self, namespace: str) -> None:
-        await asyncio.sleep(0)
+        await self.listed.wait()
 
     def deployment(self, namespace: str, name: str) -> ObservedDeployment | None:
         return self.seen.get(name)
@@ -238,6 +240,7 @@ class FakeCluster:
 
     def relist(self) -> None:
         """Begin anew, as the view of a daemon that has just started does."""
+        self.listed.set()
         self.changes = asyncio.Queue()
         self.seen = {name: observed_deployment(manifest) for name, manifest in self.deployments.items()}
         for name in self.seen:
@@ -305,7 +308,7 @@ class LoopUnderTest:
         clock = asyncio.get_running_loop().time
         world.cluster.relist()
         tracked = TrackedWorkflows()
-        reconciler = Reconciler(
+        delivery = Delivery(
             World(
                 reader=world.disk,
                 builder=world.docker,
@@ -318,6 +321,9 @@ class LoopUnderTest:
             log=world.log,
             clock=clock,
             jitter=random.Random(seed).random,
+        )
+        reconciler = Reconciler(
+            world.disk, delivery, namespace=NAMESPACE, tracked=tracked, log=world.log, clock=clock
         )
         self.queue = WorkQueue(reconciler.reconcile)
         reporter = RolloutReporter(
