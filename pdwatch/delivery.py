@@ -26,6 +26,7 @@ from pdwatch.tracked import Revision, Stage, TrackedWorkflow, TrackedWorkflows, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pdwatch.core.drift import FieldChange
     from pdwatch.core.model import ImageRef, Manifest, ObservedDeployment, WorkflowSpec
@@ -111,8 +112,11 @@ class Delivery:
         if spec is None:
             self._report(workflow, revision)
             return None
+        await self._tracked.turn(workflow)
+        claimed_by = self._tracked.claim(workflow, revision.namespace, spec.name)
+        workflow.introduced.set()
         await self._synced(revision)
-        match self._decide(workflow, revision, spec):
+        match self._decide(workflow, revision, spec, claimed_by):
             case Invalid():
                 self._report(workflow, revision)
                 return None
@@ -145,11 +149,11 @@ class Delivery:
             )
             await self._world.view.synced(namespace)
 
-    def _decide(self, workflow: TrackedWorkflow, revision: Revision, spec: WorkflowSpec) -> Plan:
+    def _decide(
+        self, workflow: TrackedWorkflow, revision: Revision, spec: WorkflowSpec, claimed_by: Path | None
+    ) -> Plan:
         snapshot, namespace = revision.snapshot, revision.namespace
-        claimed = workflow.claim
-        claimed_by = self._tracked.claim(workflow, namespace, spec.name)
-        if workflow.claim not in (None, claimed):
+        if workflow.rollout is None and claimed_by is None:
             self._world.view.announce(namespace, spec.name)
         observed = self._world.view.deployment(namespace, spec.name)
         image = deployed_image(observed)

@@ -53,6 +53,12 @@ class Reconciler:
         """
         known = slot.key in self._tracked
         workflow = self._tracked.track(slot.key)
+        try:
+            return await self._reconcile(slot, workflow, known=known)
+        finally:
+            workflow.introduced.set()
+
+    async def _reconcile(self, slot: Slot[Path], workflow: TrackedWorkflow, *, known: bool) -> float | None:
         seen = await self._look(slot, workflow)
         while isinstance(seen, Revision):
             async with asyncio.TaskGroup() as group:

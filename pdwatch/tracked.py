@@ -5,6 +5,7 @@ All of it can be lost at any instant: the files and the cluster's annotations ho
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -70,6 +71,8 @@ class TrackedWorkflow:
     revision: Revision | None = None
     claim: tuple[str, str] | None = None
     """The namespace and name that are this workflow's alone; see :meth:`TrackedWorkflows.claim`."""
+    introduced: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once it has had its first chance to claim a name."""
     service: Manifest | None = None
     """The Service as last applied by this process."""
     secrets: dict[str, bytes] = field(default_factory=dict, repr=False)
@@ -111,6 +114,16 @@ class TrackedWorkflows:
         workflow = self._by_root.pop(root, None)
         if workflow is not None:
             self._release(workflow)
+
+    async def turn(self, workflow: TrackedWorkflow) -> None:
+        """Return once every workflow that was found before has had its chance to claim its name.
+
+        Of two that want one name the first has it, after a restart too, however long each takes to be read.
+        """
+        for other in self:
+            if other is workflow:
+                return
+            await other.introduced.wait()
 
     def claim(self, workflow: TrackedWorkflow, namespace: str, name: str) -> Path | None:
         """Claim a name in a namespace, and give up what the workflow had claimed before.

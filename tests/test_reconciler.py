@@ -205,6 +205,29 @@ async def test_two_directories_with_one_name_the_second_is_held_until_the_first_
     assert world.cluster.digest("alpha") == digest_of("two")
 
 
+async def test_of_two_directories_with_one_name_the_first_has_it_after_a_restart_too():
+    world = FakeWorld()
+    async with at_rest(world):
+        pass
+    twin = Path("/workflows/z-copy/alpha")
+    world.disk.save(twin, "copy")
+    world.disk.large = {ALPHA}
+    async with running(world):
+        await asyncio.sleep(LONG_S)
+    assert [line["event"] for line in world.log.lines if line["event"].startswith(("deploy", "build"))] == []
+    (held,) = world.log.named(Event.WORKFLOW_HELD)
+    assert str(ALPHA) in held["message"]
+
+
+async def test_a_first_directory_that_cannot_be_read_does_not_keep_the_second_waiting():
+    world = FakeWorld()
+    world.disk.save(BETA, "!broken")
+    world.disk.save(ALPHA, "one")
+    async with running(world):
+        await asyncio.sleep(BUILD_S + 1)
+    assert world.cluster.digest("alpha") == digest_of("one")
+
+
 async def test_a_failure_that_can_heal_is_tried_again_at_growing_intervals_up_to_thirty_seconds():
     world = FakeWorld()
     async with at_rest(world) as daemon:
