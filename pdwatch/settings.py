@@ -77,13 +77,16 @@ def load_settings(path: Path | None, flags: Mapping[str, Any]) -> Settings:
         SettingsError: The file can't be read, or values are wrong; the message has a line for each problem.
     """
     document = _read(path) if path is not None else None
-    values = plain(document.root) if document is not None and document.root is not None else {}
+    given = plain(document.root) if document is not None and document.root is not None else {}
+    values = {key: value for key, value in given.items() if value is not None}
     if path is not None and isinstance(values.get("roots"), list):
         values["roots"] = [path.parent / Path(str(root)).expanduser() for root in values["roots"]]
     for key, value in flags.items():
         if value is not None:
             section, _, last = key.rpartition(".")
-            (values.setdefault(section, {}) if section else values)[last] = value
+            place = values.setdefault(section, {}) if section else values
+            if isinstance(place, dict):  # else the file has something there that is refused below
+                place[last] = value
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -110,6 +113,8 @@ def _problem(path: Path | None, document: YamlDocument | None, error: ErrorDetai
     if error["type"] == "extra_forbidden":
         known = LogSettings.model_fields if error["loc"][0] == "log" else Settings.model_fields
         message = f"is not a setting{did_you_mean(str(error['loc'][-1]), known)}"
+    elif error["type"] == "model_type":
+        message = "must be a mapping of keys to values"
     position = _position(document, error["loc"])
     return f"{path}:{position}: {where}: {message}" if position else f"{where}: {message}"
 

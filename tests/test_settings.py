@@ -77,6 +77,18 @@ def test_a_bad_file_is_refused_with_line_and_column(tmp_path: Path, text: str, m
         assert f"{path}{message}" in caught.value.message
 
 
+def test_a_section_that_is_none_is_refused_though_a_flag_goes_into_it(tmp_path: Path):
+    path = written(tmp_path, "log: json\n")
+    with pytest.raises(SettingsError, match=r":1:1: log: must be a mapping of keys to values"):
+        load_settings(path, {"log.format": "json"})
+
+
+def test_an_empty_section_leaves_the_defaults(tmp_path: Path):
+    path = written(tmp_path, "log:\nbuilds: null\n")
+    assert load_settings(path, {}) == Settings()
+    assert load_settings(path, {"log.format": "json"}).log == LogSettings(format="json")
+
+
 def test_a_bad_flag_is_refused_without_a_place():
     with pytest.raises(SettingsError, match=r"^builds: "):
         load_settings(None, {"builds": 0})
