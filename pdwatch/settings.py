@@ -42,6 +42,15 @@ Namespace = Annotated[str, AfterValidator(_dns_label)]
 Registry = Annotated[str, AfterValidator(_registry)]
 
 
+_PLAINER = {
+    "model_type": "must be a mapping of keys to values",
+    "tuple_type": "must be a list",
+    "path_type": "must be a path",
+    "too_short": "must not be empty",
+}
+"""What pydantic says in words that only Python has."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,7 +65,7 @@ class LogSettings(_Section):
 class Settings(_Section):
     """Everything that can be set for ``pdwatch run``; config/pdwatch.yaml explains each key."""
 
-    roots: tuple[Path, ...] = (Path(),)
+    roots: Annotated[tuple[Path, ...], Field(min_length=1)] = (Path(),)
     namespace: Namespace | None = None
     context: str | None = None
     registry: Registry | None = None
@@ -80,7 +89,10 @@ def load_settings(path: Path | None, flags: Mapping[str, Any]) -> Settings:
     given = plain(document.root) if document is not None and document.root is not None else {}
     values = {key: value for key, value in given.items() if value is not None}
     if path is not None and isinstance(values.get("roots"), list):
-        values["roots"] = [path.parent / Path(str(root)).expanduser() for root in values["roots"]]
+        values["roots"] = [
+            path.parent / Path(root).expanduser() if isinstance(root, str) else root
+            for root in values["roots"]
+        ]
     for key, value in flags.items():
         if value is not None:
             section, _, last = key.rpartition(".")
@@ -113,8 +125,7 @@ def _problem(path: Path | None, document: YamlDocument | None, error: ErrorDetai
     if error["type"] == "extra_forbidden":
         known = LogSettings.model_fields if error["loc"][0] == "log" else Settings.model_fields
         message = f"is not a setting{did_you_mean(str(error['loc'][-1]), known)}"
-    elif error["type"] == "model_type":
-        message = "must be a mapping of keys to values"
+    message = _PLAINER.get(error["type"], message)
     position = _position(document, error["loc"])
     return f"{path}:{position}: {where}: {message}" if position else f"{where}: {message}"
 
