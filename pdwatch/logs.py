@@ -142,20 +142,23 @@ class EventLog:
         self._logger.log(spec.level, str(event), **known)
 
 
-def configure(log_format: LogFormat, *, level: LogLevel = "info", stream: TextIO | None = None) -> None:
+def configure(
+    log_format: LogFormat, *, level: LogLevel = "info", stream: TextIO | None = None, colour: bool = False
+) -> None:
     """Set structlog up for the process.
 
     Args:
         log_format: ``auto`` is ``console`` on a terminal and ``json`` otherwise.
         level: The lowest level that is written: debug, info, warning, error or critical.
         stream: Where lines go; stderr by default.
+        colour: Whether ``console`` lines are coloured.
     """
     out = stream or sys.stderr
     chosen = ("console" if out.isatty() else "json") if log_format == "auto" else log_format
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            *_renderers(chosen, out),
+            *_renderers(chosen, colour=colour),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(file=out),
@@ -163,12 +166,12 @@ def configure(log_format: LogFormat, *, level: LogLevel = "info", stream: TextIO
     )
 
 
-def _renderers(chosen: str, out: TextIO) -> list[structlog.typing.Processor]:
+def _renderers(chosen: str, *, colour: bool) -> list[structlog.typing.Processor]:
     if chosen == "console":
         return [
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             _shorten_digests,
-            structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=20, sort_keys=False),
+            structlog.dev.ConsoleRenderer(colors=colour, pad_event_to=20, sort_keys=False),
         ]
     precise: list[structlog.typing.Processor] = [
         structlog.processors.TimeStamper(fmt="iso", utc=True),

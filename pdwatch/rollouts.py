@@ -99,6 +99,7 @@ class RolloutReporter:
             fields |= {"source_digest": status.source_digest, "image": None, "since_save_ms": None}
         elif transition is RolloutTransition.COMPLETE and revision.applied_at is not None:
             fields["rollout_ms"] = milliseconds(self._clock() - revision.applied_at)
+            revision.applied_at = None  # when it is complete again, it has recovered and not been rolled out
         if transition is RolloutTransition.STALLED and status.pod is not None:
             fields["output"] = "\n".join(await self._last_lines(workflow, status.pod)) or None
         self._bound(workflow, **fields).emit(EVENT_OF[transition])

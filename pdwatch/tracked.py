@@ -37,6 +37,7 @@ class Revision:
     stage: Stage = Stage.PLAN
     image: str | None = None
     applied_at: float | None = None
+    """When the apply began whose rollout is not complete yet."""
     repeats: int = 0
     """Applies in a row, each soon after the one before."""
     rests_until: float = 0.0

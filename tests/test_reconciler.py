@@ -164,6 +164,19 @@ async def test_what_is_told_of_a_superseded_apply_is_told_under_its_own_digest()
     assert complete[0].get("since_save_ms") is None, "the newer save did not make the older rollout"
 
 
+async def test_a_rollout_is_timed_once_and_not_again_when_lost_pods_come_back():
+    world = FakeWorld()
+    world.disk.save(ALPHA, "one")
+    async with running(world):
+        await asyncio.sleep(LONG_S)
+        world.cluster.lose_pods("alpha")
+        await asyncio.sleep(1)
+    assert world.log.named(Event.ROLLOUT_DEGRADED)
+    rolled_out, recovered = world.log.named(Event.ROLLOUT_COMPLETE)
+    assert rolled_out["rollout_ms"] < 1000
+    assert "rollout_ms" not in recovered
+
+
 async def test_each_problem_of_an_invalid_save_is_told_once_and_what_runs_is_left_alone():
     world = FakeWorld()
     async with at_rest(world) as daemon:

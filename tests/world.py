@@ -7,7 +7,7 @@ import copy
 import hashlib
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pdwatch.core.model import (
@@ -215,6 +215,13 @@ class FakeCluster:
             changed = copy.deepcopy(self.deployments[name])
             changed["spec"]["replicas"] = replicas
             self.store(changed)
+
+    def lose_pods(self, name: str) -> None:
+        """Have the pods of a complete rollout go, as a node that dies takes them along, and come back."""
+        complete = self.seen[name]
+        for observed in (replace(complete, ready=0, available=0, rolled_out=True), complete):
+            self.seen[name] = observed
+            self._tell(name)
 
     def digest(self, name: str) -> str | None:
         manifest = self.deployments.get(name)

@@ -9,6 +9,7 @@ from typing import get_args
 
 import click
 
+from pdwatch.cli.console import coloured
 from pdwatch.cli.options import NamespaceType
 from pdwatch.logs import EventLog, LogFormat, LogLevel, configure
 from pdwatch.settings import load_settings
@@ -76,7 +77,7 @@ def command(
             "log.level": log_level,
         },
     )
-    configure(settings.log.format, level=settings.log.level, stream=sys.stdout)
+    configure(settings.log.format, level=settings.log.level, stream=sys.stdout, colour=coloured(sys.stdout))
     from pdwatch.daemon import serve  # noqa: PLC0415  # it imports every adapter; wrong flags need none
 
     asyncio.run(serve(settings, EventLog()))
