@@ -107,7 +107,7 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.WATCH_LISTED: _spec("resource count", logging.DEBUG),
     Event.WATCH_RELISTED: _spec("resource count reason"),
     Event.WATCH_RESUMED: _spec("resource"),
-    Event.WATCH_DISCONNECTED: _spec("resource reason message retry_in_s", logging.WARNING),
+    Event.WATCH_DISCONNECTED: _spec("resource reason message remedy retry_in_s", logging.WARNING),
     Event.RECONCILE_FAILED: _spec(_FAILURE, logging.ERROR),
 }
 

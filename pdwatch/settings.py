@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from pdwatch.core.image import image_repository
 from pdwatch.core.suggestion import did_you_mean
-from pdwatch.core.yaml_document import YamlDocument, read_document
+from pdwatch.core.yaml_document import EMPTY, YamlDocument, read_document
 from pdwatch.core.yaml_tree import YamlMapping, plain
 from pdwatch.errors import SettingsError
 from pdwatch.logs import LogFormat, LogLevel
@@ -111,6 +111,8 @@ def _read(path: Path) -> YamlDocument:
         document = read_document(path.read_bytes())
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from error
+    if [each.message for each in document.problems] == [EMPTY]:  # comments alone: every default
+        return YamlDocument(root=None, problems=())
     if document.problems:
         lines = [f"{path}:{each.line}:{each.column}: {each.message}" for each in document.problems]
         raise SettingsError("\n".join(lines))

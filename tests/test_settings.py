@@ -31,6 +31,11 @@ def test_the_sample_has_every_key_with_its_default():
     assert all(f"\n  {key}:" in text for key in LogSettings.model_fields)
 
 
+@pytest.mark.parametrize("text", ["", "# namespace: dev\n"], ids=["empty", "comments"])
+def test_a_file_without_settings_leaves_every_default(tmp_path: Path, text: str):
+    assert load_settings(written(tmp_path, text), {}) == Settings()
+
+
 def test_a_flag_wins_over_the_file_and_one_that_was_not_given_does_not(tmp_path: Path):
     path = written(tmp_path, "namespace: from-file\nbuilds: 4\nlog: {level: debug}\n")
     loaded = load_settings(path, {"namespace": "from-flag", "builds": None, "log.format": "json"})

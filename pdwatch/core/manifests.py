@@ -35,10 +35,13 @@ _PORT_NAME = "http"
 
 
 def manifests(spec: WorkflowSpec, *, digest: str, image: ImageRef, namespace: str) -> tuple[Manifest, ...]:
-    """Return the workflow's objects, without its Secret, in the order in which they are applied."""
+    """Return the workflow's objects, without its Secret, in the order in which they are applied.
+
+    The Deployment is last, since the digest on it says that all of it is done.
+    """
     return (
-        deployment(spec, digest=digest, image=image, namespace=namespace),
         service(spec, namespace=namespace),
+        deployment(spec, digest=digest, image=image, namespace=namespace),
     )
 
 

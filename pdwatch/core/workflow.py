@@ -14,7 +14,7 @@ beyond the description of the format:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from pdwatch.core.schema import RESOURCE_NAMES, workflow_schema
 from pdwatch.core.spec import workflow_spec
 from pdwatch.core.structure import check
 from pdwatch.core.suggestion import did_you_mean
-from pdwatch.core.yaml_document import read_document
+from pdwatch.core.yaml_document import EMPTY, read_document
 from pdwatch.core.yaml_tree import YamlMapping, YamlScalar, YamlSequence, YamlValue, child, shown, text_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def parse_workflow(content: bytes, *, files: Collection[str]) -> ParsedWorkflow:
     document = read_document(content)
     root = document.root
     if root is None:
-        return ParsedWorkflow(name=_name_in(content), spec=None, problems=document.problems)
+        problems = tuple(_advised(problem) for problem in document.problems)
+        return ParsedWorkflow(name=_name_in(content), spec=None, problems=problems)
     found = [
         *document.problems,
         *check(root, workflow_schema(), formats=formats(files)),
@@ -71,6 +72,12 @@ def parse_workflow(content: bytes, *, files: Collection[str]) -> ParsedWorkflow:
         spec=None if found else workflow_spec(root),
         problems=tuple(sorted(found, key=lambda problem: (problem.line, problem.column, str(problem)))),
     )
+
+
+def _advised(problem: Problem) -> Problem:
+    if problem.message != EMPTY:
+        return problem
+    return replace(problem, message=f"{EMPTY}; a workflow has a name, a version, triggers and nodes")
 
 
 def _name_in(content: bytes) -> str | None:

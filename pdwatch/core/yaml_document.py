@@ -72,6 +72,10 @@ class _Composed:
     depth: int = 0
 
 
+EMPTY = "is empty"
+"""What is wrong with a file that holds no document; the caller may know better what belongs in it."""
+
+
 class _Composer:
     """Builds the tree from the events of one document; ``problems`` leave the tree usable."""
 
@@ -85,8 +89,7 @@ class _Composer:
         """Return the root of the only document."""
         next(self._events)
         if isinstance(next(self._events), yaml.StreamEndEvent):
-            start = Position(line=1, column=1)
-            refuse(start, "is empty; a workflow has a name, a version, triggers and nodes")
+            refuse(Position(line=1, column=1), EMPTY)
         root = self._value(next(self._events), depth=0).value
         next(self._events)
         following = next(self._events)

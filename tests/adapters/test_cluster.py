@@ -44,7 +44,7 @@ def hello(namespace: str, **options: Any) -> tuple[Manifest, Manifest]:
         nodes=(),
         deployment=DeploymentOptions(**{"replicas": 0, **options}),
     )
-    deployment, service = manifests(spec, digest=DIGEST, image=IMAGE, namespace=namespace)
+    service, deployment = manifests(spec, digest=DIGEST, image=IMAGE, namespace=namespace)
     return deployment, service
 
 

@@ -67,7 +67,7 @@ class TestDeploying:
         assert ended.status == 0, ended.err
         first, second, third, _ = ended.out.splitlines()
         assert first.startswith(("built hello:1-0-", "found hello:1-0-"))
-        assert second == f"applied to namespace {namespace}: Deployment hello, Service hello"
+        assert second == f"applied to namespace {namespace}: Service hello, Deployment hello"
         assert third == "ready: 1 of 1 pods of hello run what is saved"
         deployment = await found(testbed, namespace, "deployment")
         health = json.loads(await testbed.pod_http(namespace, "hello", "/health"))
@@ -122,8 +122,8 @@ class TestDeploying:
 
 
 def metadata(printed: str) -> dict[str, Any]:
-    """The metadata of the first object in a List."""
-    found = json.loads(printed)["items"][0]["metadata"]
+    """The metadata of the last object in a List, which is the Deployment."""
+    found = json.loads(printed)["items"][-1]["metadata"]
     assert isinstance(found, dict)
     return found
 
@@ -150,8 +150,8 @@ class TestNamespace:
             flags = ["--namespace", flag] if flag else []
             ended = await pdwatch("deploy", root, "--no-build", "--no-wait", *flags, environ=environ)
             assert ended.status == 0, ended.err
-            assert f"/namespaces/{expected}/deployments/hello?" in server.requests[1]
-            assert f"/namespaces/{expected}/services/hello?" in server.requests[2]
+            assert f"/namespaces/{expected}/deployments/hello?" in server.requests[2]
+            assert f"/namespaces/{expected}/services/hello?" in server.requests[1]
 
     async def test_a_missing_namespace_says_how_to_create_it(self, testbed: Testbed, idle: Path) -> None:
         arguments = ("deploy", idle, "--no-build", "-n", "no-such-namespace")
@@ -177,7 +177,7 @@ class TestDryRun:
 
     async def test_text_says_what_would_be_applied_and_where(self, hello: Path) -> None:
         assert (await self.plan(hello, "-n", "dev")).startswith(
-            "would apply to namespace dev: Deployment hello, Service hello, with image hello:1-0-"
+            "would apply to namespace dev: Service hello, Deployment hello, with image hello:1-0-"
         )
 
     async def test_kubectl_takes_the_manifests_and_then_runs_what_deploy_would(
@@ -189,14 +189,14 @@ class TestDryRun:
         flags = ("--no-build", "--force-conflicts", "-o", "json")
         ended = await pdwatch("deploy", idle, "-n", namespace, *flags, environ=testbed.variables)
         assert ended.status == 0, ended.err
-        assert json.loads(ended.out)["items"][0]["spec"] == by_kubectl["spec"]
+        assert json.loads(ended.out)["items"][-1]["spec"] == by_kubectl["spec"]
         assert metadata(ended.out)["generation"] == 1
 
     async def test_json_is_one_list_that_kubectl_takes(
         self, testbed: Testbed, namespace: str, idle: Path
     ) -> None:
         manifests = await self.plan(idle, "-n", namespace, "-o", "json")
-        assert [each["kind"] for each in json.loads(manifests)["items"]] == ["Deployment", "Service"]
+        assert [each["kind"] for each in json.loads(manifests)["items"]] == ["Service", "Deployment"]
         await testbed.kubectl("apply", "--filename=-", document=manifests)
 
     @pytest.mark.parametrize("name", ["y", "n", "on", "null", "true"])

@@ -116,7 +116,7 @@ def test_the_secret_has_the_name_that_the_pods_mount_and_its_values_in_base64() 
 
 def test_the_objects_come_in_the_order_in_which_they_are_applied() -> None:
     kinds = [each["kind"] for each in manifests(SPEC, digest=DIGEST, image=IMAGE, namespace="dev")]
-    assert kinds == ["Deployment", "Service"]
+    assert kinds == ["Service", "Deployment"]
 
 
 def test_workflow_yaml_sets_replicas_and_resources() -> None:

@@ -61,7 +61,7 @@ class WatchPolicy:
     retry_cap_s: float = 30.0
     refused_base_s: float = 30.0
     """As ``retry_base_s``, after an answer that will be the same until somebody acts: 401 or 403."""
-    refused_cap_s: float = 300.0
+    refused_cap_s: float = 60.0
 
 
 _REASONS: Mapping[type[PdwatchError], str] = {
@@ -227,6 +227,7 @@ class ListWatch:
                 resource=self._collection.resource,
                 reason=reason,
                 message=error.message,
+                remedy=error.remedy,
                 retry_in_s=round(delay_s, 1),
             )
         await asyncio.sleep(delay_s)

@@ -134,7 +134,8 @@ def _conflict(refusal: Refusal) -> PdwatchError:
     owned = "; ".join(f"{manager} owns {field}" for manager, field in owners)
     return ApplyConflictError(
         f"{refusal.subject}: {owned}, which pdwatch wants to set",
-        remedy="undo that change where it was made, or take the fields over with --force-conflicts",
+        remedy="undo that change where it was made, or take the fields over with "
+        "`pdwatch deploy --force-conflicts`",
         fields={
             "managers": ", ".join(sorted({manager for manager, _ in owners})),
             "fields": ", ".join(field for _, field in owners),
