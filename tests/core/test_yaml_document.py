@@ -113,9 +113,7 @@ def test_positions_count_from_one_and_in_characters() -> None:
     ("content", "problem"),
     [
         pytest.param("", "1:1 is empty", id="empty"),
-        pytest.param(
-            "# x\n", "1:1 is empty", id="comment"
-        ),
+        pytest.param("# x\n", "1:1 is empty", id="comment"),
         pytest.param(
             "a: 1\n---\nb: 2", "2:1 a second document begins here; keep one workflow in each file", id="two"
         ),
