@@ -252,7 +252,7 @@ const refusals: [string, Sources, string[], number, string][] = [
     { nodes: { a: 'import "npm:left-pad@1"; export default () => 1;' } },
     WORKFLOW,
     1,
-    "node a: ./nodes/a.ts does not import: Failed loading https://registry.npmjs.org/left-pad for package " +
+    "node a: ./nodes/a.ts does not import: Failed loading URL for package " +
     '"left-pad" 0: npm package not found in cache: "left-pad", --cached-only is specified. at nodes/a.ts:1:8',
   ],
   [
@@ -270,10 +270,9 @@ for (const [name, sources, args, code, message] of refusals) {
       const placed = args.map((arg) =>
         arg.replace("WORKFLOW", "DIR/workflow.yaml").replace("DIR", directory)
       );
-      deepStrictEqual(await outcomeOf(directory, ...placed), [
-        code,
-        `pdwatch-engine: ${message}\n`,
-      ]);
+      const [exited, stderr] = await outcomeOf(directory, ...placed);
+      const told = stderr.replace(/https:\S+/, "URL"); // the registry is whichever this machine uses
+      deepStrictEqual([exited, told], [code, `pdwatch-engine: ${message}\n`]);
     }));
 }
 
