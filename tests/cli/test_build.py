@@ -119,9 +119,9 @@ class TestBuilding:
 
 
 async def in_terminal(testbed: Testbed, workflow: Workflow, *, stderr: int) -> asyncio.subprocess.Process:
-    """A build whose stderr is a terminal."""
+    """A build whose stderr is a terminal, and which heeds Ctrl-C even if whoever runs the tests does not."""
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pdwatch", "build", workflow.root),
+        *("env", "--default-signal=INT", sys.executable, "-m", "pdwatch", "build", workflow.root),
         env={**os.environ, **testbed.variables, "COLUMNS": "80", "TERM": "xterm"},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=stderr,

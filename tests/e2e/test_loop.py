@@ -290,7 +290,7 @@ async def test_a_secret_reaches_the_workflow_and_nothing_else(
 async def saved_image(testbed: Testbed, reference: str) -> bytes:
     """Return the workflow's own layers and config as ``docker save`` writes them."""
     process = await asyncio.create_subprocess_exec(
-        "docker", "--host", testbed.docker_host, "save", reference, stdout=asyncio.subprocess.PIPE
+        *("docker", "save", reference), env=testbed.environment, stdout=asyncio.subprocess.PIPE
     )
     archive, _ = await process.communicate()
     assert process.returncode == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -16,10 +17,11 @@ from tests.testbed.layout import Layout
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_USAGE = """
-Use it in this shell:      eval "$(python -m tests.testbed env)"
-or for a single command:   python -m tests.testbed exec -- kubectl get pods --all-namespaces
-Take it down:              python -m tests.testbed down
+_PROGRAM = f"{os.path.relpath(sys.executable)} -m tests.testbed"
+_USAGE = f"""
+Use it in this shell:      eval "$({_PROGRAM} env)"
+or for a single command:   {_PROGRAM} exec -- kubectl get pods --all-namespaces
+Take it down:              {_PROGRAM} down
 """
 
 
@@ -88,6 +90,8 @@ def main() -> int:
     except TestbedError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return status
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tests.testbed.layout import Layout
 
 _SERVICE_PORT = 8080
+_NO_ENDPOINTS = b"no endpoints available for service"
+_ENDPOINTS_S = 30
+_ENDPOINTS_POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +115,25 @@ class Testbed:
     ) -> PodResponse:
         """Speak to a ready pod behind the workflow's Service, through kube-apiserver's proxy.
 
-        That reaches pods wherever the test runs; kube-apiserver answers 503 itself while no pod is ready.
+        That reaches pods wherever the test runs. A Service learns of a ready pod a moment after everybody else:
+        while kube-apiserver itself answers that there are no endpoints, the request is made again.
         """
+        async with asyncio.timeout(_ENDPOINTS_S):
+            while True:
+                response = await self._request_once(namespace, workflow_name, path, method, body, headers)
+                if response.status != HTTPStatus.SERVICE_UNAVAILABLE or _NO_ENDPOINTS not in response.body:
+                    return response
+                await asyncio.sleep(_ENDPOINTS_POLL_S)
+
+    async def _request_once(
+        self,
+        namespace: str,
+        workflow_name: str,
+        path: str,
+        method: str,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> PodResponse:
         from kubernetes_asyncio.client import (
             ApiClient,
             Configuration,

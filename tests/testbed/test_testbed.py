@@ -204,7 +204,7 @@ def test_up_heals_a_testbed_that_has_lost_a_component(layout: Layout):
     before = cluster.running(layout)
     [dockerd] = before.components["dockerd"].children()
     dockerd.kill()
-    assert cluster.complaints(layout, before)["dockerd"] == "has ended"
+    assert "dockerd" in cluster.complaints(layout, before)
 
     assert cluster.up(layout, print)
 
