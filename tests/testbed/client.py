@@ -115,8 +115,8 @@ class Testbed:
     ) -> PodResponse:
         """Speak to a ready pod behind the workflow's Service, through kube-apiserver's proxy.
 
-        That reaches pods wherever the test runs. A Service learns of a ready pod a moment after everybody else:
-        while kube-apiserver itself answers that there are no endpoints, the request is made again.
+        That reaches pods wherever the test runs. A Service learns of a ready pod a moment after everybody
+        else: while kube-apiserver itself answers that there are no endpoints, the request is made again.
         """
         async with asyncio.timeout(_ENDPOINTS_S):
             while True:
