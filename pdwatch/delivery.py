@@ -293,7 +293,8 @@ class Delivery:
     def _defect(self, revision: Revision, error: Exception) -> float:
         """Log a defect of pdwatch with its traceback; one workflow that meets it must not stop the others."""
         delay = self._delay(revision)
-        self._log.bind(**revision.log_fields(self._clock())).emit(
+        self._emit(
+            revision,
             Event.RECONCILE_FAILED,
             error=type(error).__name__,
             message=str(error),

@@ -168,12 +168,17 @@ def external(environ: Mapping[str, str]) -> Testbed:
     """Return the testbed that the environment names (``PDWATCH_TESTBED=external``); nothing is started.
 
     Raises:
-        PrerequisiteMissingError: ``KUBECONFIG`` is missing.
+        PrerequisiteMissingError: ``KUBECONFIG`` is missing, or under CI a registry.
     """
     if not environ.get("KUBECONFIG"):
         raise PrerequisiteMissingError(
             "PDWATCH_TESTBED=external asks for a cluster that is there already; KUBECONFIG names none.",
             remedy="Set KUBECONFIG to its kubeconfig, and DOCKER_HOST unless Docker is at its usual place.",
+        )
+    if environ.get("CI") and not environ.get("PDWATCH_TESTBED_REGISTRY"):
+        raise PrerequisiteMissingError(
+            "Under CI no test may be skipped, and the external testbed has no registry.",
+            remedy="Set PDWATCH_TESTBED_REGISTRY to a registry that its Docker may push to.",
         )
     return Testbed(
         kubeconfig=Path(environ["KUBECONFIG"]),
