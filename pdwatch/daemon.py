@@ -56,7 +56,9 @@ async def _serve(settings: Settings, log: EventLog) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(claim(roots))
         api = await stack.enter_async_context(connect(context=settings.context))
-        builder, publisher = await stack.enter_async_context(docker_ports(registry=settings.registry))
+        builder, publisher = await stack.enter_async_context(
+            docker_ports(registry=settings.registry, network=settings.build_network)
+        )
         changes: asyncio.Queue[ViewChange] = asyncio.Queue()
         view = WorkflowView(api, notify=changes.put_nowait, log=log)
         reader = FileSource(recipe=engine_recipe())

@@ -70,6 +70,7 @@ class Settings(_Section):
     context: str | None = None
     registry: Registry | None = None
     secrets: bool = False
+    build_network: str | None = None
     builds: Annotated[int, Field(ge=1, le=32)] = 2
     resync_s: Annotated[float, Field(ge=1, le=3600)] = 30
     log: LogSettings = LogSettings()

@@ -6,7 +6,7 @@ import asyncio
 import tarfile
 from typing import TYPE_CHECKING
 
-from pdwatch.core.build_context import ContextDirectory, ContextFile
+from pdwatch.core.build_context import ContextDirectory, ContextFile, ContextLink
 from pdwatch.core.model import SourceFile
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ BLOCK_BYTES = 1 << 18
 """How much is read at a time, at least; small files travel together."""
 _FILE_MODE = 0o644
 _DIRECTORY_MODE = 0o755
+_LINK_MODE = 0o777
 
 
 def tar_chunks(
@@ -63,6 +64,8 @@ def _header(entry: ContextEntry) -> bytes:
     info = tarfile.TarInfo(entry.path)
     if isinstance(entry, ContextDirectory):
         info.type, info.mode = tarfile.DIRTYPE, _DIRECTORY_MODE
+    elif isinstance(entry, ContextLink):
+        info.type, info.mode, info.linkname = tarfile.SYMTYPE, _LINK_MODE, entry.target
     else:
         info.size, info.mode = entry.size, _FILE_MODE
     return info.tobuf(tarfile.PAX_FORMAT, encoding="utf-8", errors="strict")

@@ -83,7 +83,8 @@ class _Scan:
             if path not in self.readings and matcher.ships(path):
                 self._read(path)
         self.flaws.update(_shipped_flaws(listing, matcher))
-        snapshot = self._snapshot(parsed, links=_links(listing, matcher), recipe=recipe)
+        kept = [_link(path, target) for path, target in listing.kept.items() if matcher.ships(path)]
+        snapshot = self._snapshot(parsed, kept, links=_links(listing, matcher), recipe=recipe)
         return snapshot, Memory(readings=self.readings, listed=listed, parsed=parsed)
 
     def _require_workflow(self) -> None:
@@ -145,10 +146,13 @@ class _Scan:
         self.readings[path] = reading
         return kept
 
-    def _snapshot(self, parsed: ParsedWorkflow, *, links: tuple[str, ...], recipe: str) -> SourceSnapshot:
+    def _snapshot(
+        self, parsed: ParsedWorkflow, kept: list[SourceFile], *, links: tuple[str, ...], recipe: str
+    ) -> SourceSnapshot:
         flaws = (Problem(path=path, message=message) for path, message in self.flaws.items())
         problems = tuple(sorted((*parsed.problems, *flaws), key=_order))
-        files = tuple(self.readings[path].file for path in sorted(self.readings))
+        read = (reading.file for reading in self.readings.values())
+        files = tuple(sorted((*read, *kept), key=lambda file: file.path))
         return SourceSnapshot(
             name=parsed.name or self.root.name,
             root=self.root,
@@ -175,6 +179,10 @@ def _links(listing: Listing, matcher: Matcher) -> tuple[str, ...]:
     return tuple(
         sorted(target for target in targets if not (matcher.ships(target) or matcher.enters(target)))
     )
+
+
+def _link(path: str, target: str) -> SourceFile:
+    return SourceFile(path=path, size=0, digest=hashlib.sha256(target.encode()).hexdigest(), target=target)
 
 
 def _read(location: str, path: str, *, keep: int) -> tuple[Reading, bytes]:

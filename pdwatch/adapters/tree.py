@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdwatch.core.sources import shippable
+from pdwatch.core.sources import kept_as_link, shippable
 from pdwatch.errors import SourceError
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ class Listing:
     files: list[str] = field(default_factory=list)
     """Regular files, those that links lead to included."""
     links: dict[str, str] = field(default_factory=dict)
-    """Where symbolic links to files and directories lead to, under the root."""
+    """Where symbolic links to files and directories that are followed lead to, under the root."""
+    kept: dict[str, str] = field(default_factory=dict)
+    """Where symbolic links that stay links lead to, relative to where they lie."""
     flaws: dict[str, str] = field(default_factory=dict)
     """What can't be shipped, and why."""
     pruned: list[str] = field(default_factory=list)
@@ -155,26 +157,30 @@ class _Walk:
         except OSError as error:
             flaw = _BROKEN_LINK.get(error.errno or 0, f"is a link that can't be followed: {error.strerror}")
         else:
-            flaw = self._link_flaw(real, mode, place)
+            flaw = self._link_flaw(real, mode, place, path)
         if flaw is not None:
             self.listing.flaws[path] = flaw
             return None
-        self.listing.links[path] = os.path.relpath(real, self.root)
+        target = os.path.relpath(real, self.root)
+        if kept_as_link(path, target):
+            self.listing.kept[path] = os.path.relpath(target, place.path)
+            return None
+        self.listing.links[path] = target
         if stat.S_ISDIR(mode):
             return self._enter(path, real, place)
         self.listing.files.append(path)
         return None
 
-    def _link_flaw(self, real: str, mode: int, place: _Place) -> str | None:
+    def _link_flaw(self, real: str, mode: int, place: _Place, path: str) -> str | None:
         if not f"{real}/".startswith(f"{self.root}/"):
             return f"is a link that leaves the directory (to {printable(real)}); copy here what it leads to"
         target = os.path.relpath(real, self.root)
         if not shippable(target):
             return f"is a link to {printable(target)}, which is never shipped; remove it"
-        if stat.S_ISDIR(mode):
+        if stat.S_ISDIR(mode) and not kept_as_link(path, target):
             endless = any(f"{above}/".startswith(f"{real}/") for above in place.chain)
             return f"is a link to {target}, which it lies in, so that it would never end" if endless else None
-        return None if stat.S_ISREG(mode) else "is a link to a FIFO, socket or device"
+        return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "is a link to a FIFO, socket or device"
 
 
 _BROKEN_LINK = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import Progress, print_json
+from pdwatch.cli.options import BUILD_NETWORK
 from pdwatch.cli.problems import report_problems
 from pdwatch.core.dockerfile import dockerfile
 from pdwatch.core.image import image_references, registry_host
@@ -34,17 +35,26 @@ if TYPE_CHECKING:
     "--tag", help="Name the image so, and only so: a tag, or with a ':' or '/' in it a whole reference."
 )
 @click.option("--push", is_flag=True, help="Push the image, with the credentials of `docker login`.")
+@BUILD_NETWORK
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--print-dockerfile", is_flag=True, help="Print the Dockerfile; build nothing.")
 def command(
-    directory: Path, registry: str | None, tag: str | None, *, push: bool, output: str, print_dockerfile: bool
+    directory: Path,
+    registry: str | None,
+    tag: str | None,
+    build_network: str | None,
+    *,
+    push: bool,
+    output: str,
+    print_dockerfile: bool,
 ) -> None:
     """Build the image of the workflow in DIR (default: this directory).
 
     The image gets two names: NAME:VERSION, which moves with each build, and NAME:VERSION-DIGEST, which stays
     with these very sources. The same sources on the same base image give the same image ID. Nothing is
     written into DIR. What the build needs of Docker is the base image denoland/deno:distroless, pulled when
-    it is missing.
+    it is missing. Third-party imports come from node_modules/ and vendor/ of DIR, or are fetched
+    (docs/dependencies.md).
 
     stdout gets the reference for a Deployment on the first line, pinned by digest when the image was pushed.
     With --output json it gets one object: workflow, version, source_digest, reference, tags, image_id,
@@ -55,7 +65,8 @@ def command(
       0  built
       1  the workflow has problems, or the build failed
       2  a flag is wrong
-      3  Docker, the base image or the registry can't be reached, or the registry refuses the image
+      3  Docker, the base image, a third-party import or the registry can't be reached, or the registry
+         refuses the image
       4  there is no workflow.yaml in DIR
 
     \b
@@ -68,11 +79,21 @@ def command(
         raise click.UsageError(
             "--push needs to know where to: add --registry HOST[/PATH], or --tag with a whole reference."
         )
-    sys.exit(asyncio.run(_build(directory, registry, tag, push=push, output=output, show=print_dockerfile)))
+    built = _build(
+        directory, registry, tag, network=build_network, push=push, output=output, show=print_dockerfile
+    )
+    sys.exit(asyncio.run(built))
 
 
 async def _build(
-    directory: Path, registry: str | None, tag: str | None, *, push: bool, output: str, show: bool
+    directory: Path,
+    registry: str | None,
+    tag: str | None,
+    *,
+    network: str | None,
+    push: bool,
+    output: str,
+    show: bool,
 ) -> ExitCode:
     # Loaded on use: `--help` needs no aiohttp.
     from pdwatch.adapters.docker import docker_ports  # noqa: PLC0415
@@ -90,7 +111,7 @@ async def _build(
         return ExitCode.OK
     with Progress() as progress:
         async with docker_ports(
-            registry=registry_host(wanted[0]) if push else None, report=progress.update
+            registry=registry_host(wanted[0]) if push else None, network=network, report=progress.update
         ) as (builder, publisher):
             image = await image_for(
                 snapshot,

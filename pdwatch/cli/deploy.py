@@ -13,7 +13,7 @@ import click
 
 from pdwatch.cli.console import Progress, report_error
 from pdwatch.cli.objects import print_objects
-from pdwatch.cli.options import DurationType, NamespaceType
+from pdwatch.cli.options import BUILD_NETWORK, DurationType, NamespaceType
 from pdwatch.core.image import image_references, registry_host
 from pdwatch.core.manifests import manifests, secret, secret_name
 from pdwatch.core.model import RolloutPhase
@@ -39,6 +39,7 @@ class _Flags:
     tag: str | None
     secrets: bool
     build: bool
+    build_network: str | None
     wait: bool
     timeout: float
     force_conflicts: bool
@@ -66,6 +67,7 @@ class _Flags:
 @click.option("--tag", help="Name the image so: a tag, or with a ':' or '/' in it a whole reference.")
 @click.option("--secrets", is_flag=True, help="Apply .secrets.yaml and .secrets/ as Secret NAME-secrets.")
 @click.option("--build/--no-build", default=True, help="Without building, the image must be there already.")
+@BUILD_NETWORK
 @click.option("--wait/--no-wait", default=True, help="Wait until the new pods are ready.")
 @click.option("--timeout", type=DurationType(), default="120s", show_default=True, help="How long to wait.")
 @click.option("--force-conflicts", is_flag=True, help="Take over fields that others have set.")
@@ -167,7 +169,10 @@ async def _built(snapshot: SourceSnapshot, wanted: ImageRef, flags: _Flags) -> I
 
     registry = registry_host(wanted) if flags.registry else None
     with Progress() as progress:
-        async with docker_ports(registry=registry, report=progress.update) as (builder, publisher):
+        async with docker_ports(registry=registry, network=flags.build_network, report=progress.update) as (
+            builder,
+            publisher,
+        ):
             image = await image_for(
                 snapshot,
                 registry=flags.registry,

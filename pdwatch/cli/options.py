@@ -11,6 +11,13 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60}
 
 
+BUILD_NETWORK = click.option(
+    "--build-network",
+    metavar="NAME",
+    help="Docker's network for fetching imports: host, none, or another.  [default: Docker's own]",
+)
+
+
 class NamespaceType(click.ParamType[str]):
     """The name of a namespace: a DNS label."""
 

@@ -10,7 +10,7 @@ from typing import get_args
 import click
 
 from pdwatch.cli.console import coloured
-from pdwatch.cli.options import NamespaceType
+from pdwatch.cli.options import BUILD_NETWORK, NamespaceType
 from pdwatch.logs import EventLog, LogFormat, LogLevel, configure
 from pdwatch.settings import load_settings
 
@@ -29,6 +29,7 @@ from pdwatch.settings import load_settings
 @click.option("--context", help="The kubeconfig's context.")
 @click.option("--registry", help="Push images to this registry, and deploy them by digest.")
 @click.option("--secrets/--no-secrets", default=None, help="Apply .secrets.yaml and .secrets/ as a Secret.")
+@BUILD_NETWORK
 @click.option("--builds", type=int, metavar="N", help="How many images are built at once.  [default: 2]")
 @click.option("--resync", type=float, metavar="SECONDS", help="Look at everything this often.  [default: 30]")
 @click.option(
@@ -44,6 +45,7 @@ def command(
     context: str | None,
     registry: str | None,
     secrets: bool | None,  # noqa: FBT001  # click passes it by keyword
+    build_network: str | None,
     builds: int | None,
     resync: float | None,
     log_format: LogFormat | None,
@@ -71,6 +73,7 @@ def command(
             "context": context,
             "registry": registry,
             "secrets": secrets,
+            "build_network": build_network,
             "builds": builds,
             "resync_s": resync,
             "log.format": log_format,

@@ -52,7 +52,15 @@ class ContextDirectory:
     path: str
 
 
-ContextEntry: TypeAlias = ContextFile | ContextDirectory
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextLink:
+    """A symbolic link in the context; ``target`` is relative to where it lies."""
+
+    path: str
+    target: str
+
+
+ContextEntry: TypeAlias = ContextFile | ContextDirectory | ContextLink
 
 
 def deno_config_file(files: Iterable[SourceFile]) -> SourceFile | None:
@@ -100,8 +108,9 @@ def build_context(
             tree = DEPENDENCIES_TREE if first in DEPENDENCIES or file.path == LOCK_FILE else SOURCES_TREE
             contents[f"{tree}/app/{file.path}"] = file
     directories = {parent for path in contents for parent in _parents(path)}
-    entries = [ContextDirectory(path) for path in directories] + [
-        ContextFile(path=path, content=content) for path, content in contents.items()
+    entries = [
+        *(ContextDirectory(path) for path in directories),
+        *(_entry(path, content) for path, content in contents.items()),
     ]
     return tuple(sorted(entries, key=lambda entry: entry.path.split("/")))
 
@@ -120,6 +129,12 @@ def recipe_digest(engine: Mapping[str, bytes]) -> str:
     assert isinstance(config, bytes)
     recipe = [sorted(files.items()), generated, config.decode()]
     return f"sha256:{hashlib.sha256(json.dumps(recipe).encode()).hexdigest()}"
+
+
+def _entry(path: str, content: bytes | SourceFile) -> ContextFile | ContextLink:
+    if isinstance(content, SourceFile) and content.target is not None:
+        return ContextLink(path=path, target=content.target)
+    return ContextFile(path=path, content=content)
 
 
 def _parents(path: str) -> list[str]:

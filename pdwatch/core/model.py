@@ -96,11 +96,16 @@ class WorkflowSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """A file that is shipped: POSIX ``path`` under the root, ``size`` in bytes, hex SHA-256 ``digest``."""
+    """A file that is shipped: POSIX ``path`` under the root, ``size`` in bytes, hex SHA-256 ``digest``.
+
+    A symbolic link that is shipped as one has as its ``target`` where it leads to, from where it lies;
+    its digest is the target's, its size 0.
+    """
 
     path: str
     size: int
     digest: str
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

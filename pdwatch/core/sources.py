@@ -23,7 +23,7 @@ SECRETS_DIRECTORY = ".secrets"
 DEPENDENCIES = frozenset({"vendor", "node_modules"})
 """Trees of third-party code: shipped, but holding neither nodes nor workflows."""
 
-_FILES = frozenset({WORKFLOW_FILE, "deno.json", "deno.jsonc", "deno.lock"})
+_FILES = frozenset({WORKFLOW_FILE, "deno.json", "deno.jsonc", "deno.lock", "package.json"})
 _TREES = frozenset({"nodes", "lib"}) | DEPENDENCIES
 _PRIVATE = re.compile(r"(?:^|/)(?:\.secrets|\.env|\.git(?:/|$))")
 _LEFTOVER = re.compile(
@@ -40,8 +40,9 @@ _Glob: TypeAlias = "tuple[str, ...]"
 class Matcher:
     """The allow-list of one workflow. Paths are POSIX paths under its directory.
 
-    Shipped are ``workflow.yaml``, ``deno.json``, ``deno.jsonc``, ``deno.lock``, everything below ``nodes/``,
-    ``lib/``, ``vendor/`` and ``node_modules/``, the file of every node, and what ``config.include`` lists.
+    Shipped are ``workflow.yaml``, ``deno.json``, ``deno.jsonc``, ``deno.lock``, ``package.json``, everything
+    below ``nodes/``, ``lib/``, ``vendor/`` and ``node_modules/``, the file of every node, and what
+    ``config.include`` lists.
     Never shipped, whatever is listed and at any depth: ``.secrets*``, ``.env*``, ``.git``, and the
     temporary files of editors.
 
@@ -92,6 +93,20 @@ def shippable(path: str) -> bool:
     return not (_PRIVATE.search(path) or _LEFTOVER.search(path))
 
 
+def kept_as_link(path: str, target: str) -> bool:
+    """Return whether a symbolic link is shipped as one, and not as what it leads to.
+
+    Deno and pnpm lay out ``node_modules/`` with links from each package to what it depends on, and the real
+    path of a package decides what it finds beside it. As copies it would never end, since packages depend on
+    each other in circles.
+
+    Args:
+        path: Where the link lies.
+        target: Where it leads to in the end, under the same root.
+    """
+    return all(place.split("/", 1)[0] in DEPENDENCIES for place in (path, target))
+
+
 def source_digest(files: Iterable[SourceFile], *, recipe: str) -> str:
     """Return ``sha256:<64 hex>`` over everything that an image is made of.
 
@@ -106,7 +121,7 @@ def source_digest(files: Iterable[SourceFile], *, recipe: str) -> str:
         files: In any order; their sizes follow from their digests and are left out.
         recipe: An opaque string.
     """
-    entries = sorted((file.path, file.digest) for file in files)
+    entries = sorted((file.path, file.digest, *(() if file.target is None else ("link",))) for file in files)
     return f"sha256:{hashlib.sha256(json.dumps([recipe, entries]).encode()).hexdigest()}"
 
 

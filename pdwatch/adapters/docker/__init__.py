@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def docker_ports(
-    *, registry: str | None, report: Callable[[str], None] = lambda _: None
+    *, registry: str | None, network: str | None = None, report: Callable[[str], None] = lambda _: None
 ) -> AsyncIterator[tuple[ImageBuilder, ImagePublisher]]:
     """Open a connection to Docker, and yield what builds and what publishes images over it.
 
     Args:
         registry: Where images are pushed to; None leaves them in Docker.
+        network: Docker's name of the network that third-party imports are fetched over; None is its default.
         report: Called with each step of the work, for people to watch.
 
     Raises:
         SettingsError: Docker's address is unusable.
     """
     async with connect() as api:
-        builder = DockerBuilder(api, engine=engine_files(), report=report)
+        builder = DockerBuilder(api, engine=engine_files(), network=network, report=report)
         publisher = RegistryPublisher(api, report=report) if registry else LocalPublisher(api)
         yield builder, publisher

@@ -52,14 +52,21 @@ class DockerBuilder:
     Args:
         api: The daemon.
         engine: The engine's files; see :func:`pdwatch.adapters.engine.engine_files`.
+        network: Docker's name of the network that third-party imports are fetched over; None is its default.
         report: Called with each step of a build as it starts.
     """
 
     def __init__(
-        self, api: DockerApi, *, engine: Mapping[str, bytes], report: Callable[[str], None] = lambda _: None
+        self,
+        api: DockerApi,
+        *,
+        engine: Mapping[str, bytes],
+        network: str | None = None,
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._api = api
         self._engine = engine
+        self._network = network
         self._report = report
         self._builder = BUILDKIT
         self._containerd: bool | None = None
