@@ -262,8 +262,8 @@ class Delivery:
                 problems=len(revision.snapshot.problems),
             )
 
-    def _hold(self, revision: Revision, held: Held) -> float:
-        delay = self._delay(revision)
+    def _hold(self, revision: Revision, held: Held) -> float | None:
+        delay = self._delay(revision) if held.retry else None
         if revision.held != held:
             revision.held = held
             self._emit(
@@ -272,7 +272,7 @@ class Delivery:
                 reason=held.reason,
                 message=held.message,
                 remedy=held.remedy,
-                retry_in_s=round(delay, 1),
+                retry_in_s=None if delay is None else round(delay, 1),
             )
         return delay
 

@@ -168,6 +168,20 @@ class GvisorMissingError(ClusterError):
     exit_code = ExitCode.HELD
 
 
+class ForeignObjectError(ClusterError):
+    """The object has the right name, but pdwatch did not make it."""
+
+    retryable = False
+    exit_code = ExitCode.HELD
+
+
+class RollbackError(ClusterError):
+    """What a workflow ran before can't be brought back as asked."""
+
+    retryable = False
+    exit_code = ExitCode.HELD
+
+
 class AlreadyWatchedError(PdwatchError):
     """Another daemon already watches the directory."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from pdwatch.core.plan import ROLLED_BACK, is_rolled_back
 from pdwatch.core.rollout import RolloutTransition, transitions
 from pdwatch.delivery import deployment_drift
 from pdwatch.errors import PdwatchError
@@ -121,11 +122,15 @@ class RolloutReporter:
 def drifted(workflow: TrackedWorkflow, observed: ObservedDeployment) -> bool:
     """Tell whether the Deployment is not what the newest revision, with the image that it names, asks for.
 
-    A revision that has not been applied yet has not drifted: its turn comes.
+    A revision that has not been applied yet has not drifted: its turn comes. One that somebody has rolled back
+    from has drifted until the reconciler has held it, and again when the hold is released.
     """
     revision = workflow.revision
     if revision is None:
         return False
+    told = revision.held is not None and revision.held.reason == ROLLED_BACK
+    if told or is_rolled_back(observed, revision.snapshot.digest):
+        return told is not is_rolled_back(observed, revision.snapshot.digest)
     if observed.source_digest != revision.snapshot.digest:
         return revision.generation is not None and observed.generation > revision.generation
     return bool(deployment_drift(revision, observed))

@@ -213,6 +213,8 @@ class ObservedDeployment:
     deadline_exceeded: bool = False
     failure: str = ""
     """The message of condition ReplicaFailure (quota, admission), or empty."""
+    rolled_back_from: str | None = None
+    """The source digest that it was rolled back from and is held away from; see docs/adr/0017-rollback.md."""
     manifest: Manifest
 
 

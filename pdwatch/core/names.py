@@ -16,6 +16,8 @@ DIGEST_ANNOTATION = "pdwatch.dev/source-digest"
 """On the Deployment and on its pod template: the digest of the snapshot that was deployed."""
 IMAGE_ANNOTATION = "pdwatch.dev/image"
 """On the Deployment: the image reference that pdwatch applied, so that a change to it shows as drift."""
+ROLLED_BACK_ANNOTATION = "pdwatch.dev/rolled-back-from"
+"""On a Deployment that was rolled back: the digest that must not be rolled out again until the next save."""
 
 IMAGE_DIGEST_LABEL = "dev.pdwatch.source-digest"
 IMAGE_WORKFLOW_LABEL = "dev.pdwatch.workflow"

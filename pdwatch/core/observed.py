@@ -7,7 +7,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pdwatch.core.model import ObservedDeployment, ObservedPod
-from pdwatch.core.names import DIGEST_ANNOTATION, FIELD_MANAGER, MANAGED_BY_LABEL, NAME_LABEL
+from pdwatch.core.names import (
+    DIGEST_ANNOTATION,
+    FIELD_MANAGER,
+    MANAGED_BY_LABEL,
+    NAME_LABEL,
+    ROLLED_BACK_ANNOTATION,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,6 +72,7 @@ def observed_deployment(manifest: Manifest) -> ObservedDeployment:
         paused=spec.get("paused", False),
         deadline_exceeded=progressing.get("reason") == "ProgressDeadlineExceeded",
         failure=failure.get("message", "") if failure.get("status") == "True" else "",
+        rolled_back_from=_annotation(metadata, ROLLED_BACK_ANNOTATION),
         manifest={
             **manifest,
             "metadata": {key: value for key, value in metadata.items() if key != "managedFields"},

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from pdwatch.core.model import ObservedDeployment, Problem, SourceSnapshot
 
 
+ROLLED_BACK = "rolled-back"
+"""The reason of a hold that ``pdwatch rollback`` asked for."""
+
+
 class Cause(StrEnum):
     """Why a rollout is needed."""
 
@@ -24,6 +28,8 @@ class Cause(StrEnum):
     """The settings now put the image into another repository."""
     DRIFTED = "drifted"
     """The sources are deployed, but somebody changed a field that pdwatch owns."""
+    RELEASED = "released"
+    """What it was rolled back to has been saved, and is no longer held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +46,15 @@ class Invalid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """The workflow is valid, but pdwatch must not act: ``reason`` is a stable word."""
+    """The workflow is valid, but pdwatch must not act: ``reason`` is a stable word.
+
+    ``retry`` is false when only a save or a person ends it, so that looking again by itself is of no use.
+    """
 
     reason: str
     message: str
     remedy: str | None = None
+    retry: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +101,30 @@ def plan(
         )
     if observed is None:
         return Rollout(cause=Cause.CREATED)
-    return _correction(
-        differs=observed.source_digest != snapshot.digest, relocated=relocated, changes=changes
-    )
+    if is_rolled_back(observed, snapshot.digest):
+        return Held(
+            reason=ROLLED_BACK,
+            message=f"{snapshot.name} was rolled back from what is saved to {observed.source_digest}",
+            remedy=f"save a change, or roll out what is saved: `pdwatch rollback {snapshot.name} --release`",
+            retry=False,
+        )
+    return _correction(snapshot.digest, observed, relocated=relocated, changes=changes)
 
 
-def _correction(*, differs: bool, relocated: bool, changes: tuple[FieldChange, ...]) -> Rollout | UpToDate:
-    if differs:
+def is_rolled_back(observed: ObservedDeployment, digest: str) -> bool:
+    """Tell whether the Deployment is held away from ``digest`` (docs/adr/0017-rollback.md)."""
+    return observed.rolled_back_from == digest != observed.source_digest
+
+
+def _correction(
+    digest: str, observed: ObservedDeployment, *, relocated: bool, changes: tuple[FieldChange, ...]
+) -> Rollout | UpToDate:
+    if observed.source_digest != digest:
         return Rollout(cause=Cause.CHANGED, force=True)
     if relocated:
         return Rollout(cause=Cause.RELOCATED, force=True)
     if changes:
         return Rollout(cause=Cause.DRIFTED, build=False, force=True, changes=changes)
+    if observed.rolled_back_from is not None:
+        return Rollout(cause=Cause.RELEASED, build=False, force=True)
     return UpToDate()
