@@ -22,6 +22,7 @@ ENGINE_TREE = ".engine"
 DEPENDENCIES_TREE = ".dependencies"
 SOURCES_TREE = ".sources"
 
+_LISTENING_HOST = "0.0.0.0"  # noqa: S104  # as in the engine's main.ts
 _ENVIRONMENT = {
     "DENO_DIR": "/tmp/deno",  # noqa: S108  # the pod's own /tmp; without it Deno caches nothing and starts later
     "DENO_NO_UPDATE_CHECK": "1",
@@ -64,7 +65,8 @@ def entrypoint(spec: WorkflowSpec) -> Sequence[str]:
     """Return the command that starts the engine, with no more rights than it needs.
 
     ``--cached-only`` because a pod downloads nothing: what a workflow imports is in its image. ``--no-lock``
-    because Deno would write a ``deno.lock`` that is not quite current, and ends where it may not.
+    because Deno would write a ``deno.lock`` that is not quite current, and ends where it may not. What the
+    network flag allows is in docs/adr/0011-engine-permissions.md.
     """
     cron = ["--unstable-cron"] if any(trigger.type == "cron" for trigger in spec.triggers) else []
     return [
@@ -73,7 +75,7 @@ def entrypoint(spec: WorkflowSpec) -> Sequence[str]:
             "--no-prompt",
             "--no-lock",
             "--cached-only",
-            "--allow-net",
+            _allow_net(spec),
             "--allow-read=/app",
             "--allow-write=/tmp",
         ),
@@ -81,6 +83,15 @@ def entrypoint(spec: WorkflowSpec) -> Sequence[str]:
         *("--config", "/app/deno.json"),
         *("/app/engine/main.ts", "--workflow", "/app/workflow.yaml", "--port", str(PORT)),
     ]
+
+
+def _allow_net(spec: WorkflowSpec) -> str:
+    """Narrow the network to what the nodes declare, once every node does: it is one process for all."""
+    declared = [node.net for node in spec.nodes if node.net is not None]
+    if len(declared) < len(spec.nodes):
+        return "--allow-net"
+    hosts = sorted({host for net in declared for host in net})
+    return f"--allow-net={','.join([f'{_LISTENING_HOST}:{PORT}', *hosts])}"
 
 
 def labels(spec: WorkflowSpec, *, base: str, digest: str) -> Mapping[str, str]:

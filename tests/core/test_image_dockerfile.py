@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -52,6 +53,27 @@ def test_the_engine_gets_no_more_rights_than_it_needs() -> None:
     ]
     assert {"--no-prompt", "--cached-only"} <= set(command)
     assert command[:3] == ["/tini", "--", "/bin/deno"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "allowed"),
+    [
+        pytest.param([None], "--allow-net", id="nothing declared"),
+        pytest.param([("a.example",), None], "--allow-net", id="a node that declares nothing"),
+        pytest.param([()], "--allow-net=0.0.0.0:8080", id="a node that declares that it needs no host"),
+        pytest.param(
+            [("db:5432", "*.b.example"), ("a.example", "db:5432"), ()],
+            "--allow-net=0.0.0.0:8080,*.b.example,a.example,db:5432",
+            id="every node declares",
+        ),
+    ],
+)
+def test_the_network_is_narrowed_once_every_node_declares_its_hosts(
+    declared: list[tuple[str, ...] | None], allowed: str
+) -> None:
+    nodes = tuple(Node(id=f"n{at}", path="./nodes/a.ts", net=net) for at, net in enumerate(declared))
+    command = entrypoint(replace(spec(), nodes=nodes))
+    assert [flag for flag in command if flag.startswith("--allow-net")] == [allowed]
 
 
 def test_only_a_cron_trigger_asks_for_the_unstable_flag() -> None:
