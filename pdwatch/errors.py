@@ -71,6 +71,17 @@ class InvalidWorkflowError(PdwatchError):
     retryable = False
 
 
+class DirectoryTakenError(PdwatchError):
+    """A new directory was to go where there is something already."""
+
+    retryable = False
+    exit_code = ExitCode.HELD
+
+
+class NotWrittenError(PdwatchError):
+    """A directory or file of the user's could not be written."""
+
+
 class SourceError(PdwatchError):
     """A source file could not be read."""
 

@@ -6,6 +6,7 @@ import importlib
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
 from pdwatch import __version__
 from pdwatch.cli.console import report_error
@@ -14,7 +15,9 @@ from pdwatch.errors import PdwatchError
 COMMANDS = {
     "build": "pdwatch.cli.build",
     "cluster": "pdwatch.cli.cluster",
+    "completion": "pdwatch.cli.completion",
     "deploy": "pdwatch.cli.deploy",
+    "init": "pdwatch.cli.init",
     "run": "pdwatch.cli.run",
     "status": "pdwatch.cli.status",
     "validate": "pdwatch.cli.validate",
@@ -24,7 +27,9 @@ COMMANDS = {
 SHORT_HELP = {
     "build": "Build a workflow's image.",
     "cluster": "Check that a cluster can run workflows.",
+    "completion": "Print the script that completes pdwatch in a shell.",
     "deploy": "Build a workflow's image and apply its Deployment and Service.",
+    "init": "Create a workflow that runs as it is.",
     "run": "Watch workflow directories; rebuild and redeploy on every save.",
     "status": "Show whether a deployed workflow runs, and why not.",
     "validate": "Check workflow.yaml and the files that it names.",
@@ -48,6 +53,15 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the subcommands without importing them, and flags as click does."""
+        commands = [
+            CompletionItem(name, help=SHORT_HELP[name])
+            for name in self.list_commands(ctx)
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the subcommands without importing them."""
         with formatter.section("Commands"):
@@ -66,7 +80,7 @@ def cli() -> None:
 
     Save a workflow, and a few seconds later the new code answers from a pod under gVisor.
 
-    Start with `pdwatch validate`, then `pdwatch cluster check`, then `pdwatch run DIR`.
+    Start with `pdwatch init NAME`, then `pdwatch cluster check`, then `pdwatch run DIR`.
     """
 
 
