@@ -13,11 +13,8 @@ import click
 
 from pdwatch.cli.console import print_json, style
 from pdwatch.core.model import RolloutPhase
-from pdwatch.core.names import MANAGED_SELECTOR
-from pdwatch.core.observed import observed_deployment
 from pdwatch.core.rollout import rollout_status
-from pdwatch.core.suggestion import did_you_mean
-from pdwatch.errors import ExitCode, NotFoundError, PdwatchError
+from pdwatch.errors import ExitCode, PdwatchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,7 +40,6 @@ _ADVICE = (
     ("Unschedulable", "Insufficient", "ask for less under deployment.resources, or add a node"),
 )
 """What to do about a reason whose message has a word in it."""
-_LIST_LIMIT = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +75,8 @@ def command(name: str, namespace: str | None, context: str | None, *, output: st
 
     With --output json stdout gets one object: name, namespace, ready (true or false), replicas (pods that
     there are) and available (those that answer); then status, stalled, desired, updated, ready_replicas,
-    generation, image, source_digest, managed (pdwatch made it), created_at, reason, message, pods and log.
+    generation, image, source_digest, rolled_back_from (while it is held there), managed (pdwatch made it),
+    created_at, reason, message, pods and log.
 
     \b
     Exit codes:
@@ -105,10 +102,11 @@ def command(name: str, namespace: str | None, context: str | None, *, output: st
 async def _look(name: str, namespace: str | None, context: str | None) -> _Report:
     # Loaded on use: `--help` needs no aiohttp.
     from pdwatch.adapters.kubernetes.connection import connect  # noqa: PLC0415
+    from pdwatch.adapters.kubernetes.deployments import find_deployment  # noqa: PLC0415
     from pdwatch.adapters.kubernetes.pods import pods_of  # noqa: PLC0415
 
     async with connect(context=context) as api:
-        deployment = await _deployment(api, namespace or api.namespace, name)
+        deployment = await find_deployment(api, namespace or api.namespace, name)
         pods = await pods_of(api, deployment)
         status = rollout_status(deployment, pods)
         return _Report(
@@ -118,22 +116,6 @@ async def _look(name: str, namespace: str | None, context: str | None) -> _Repor
             log=await _log(api, deployment.namespace, status.pod) if status.pod else (),
             now=datetime.now(UTC),
         )
-
-
-async def _deployment(api: Api, namespace: str, name: str) -> ObservedDeployment:
-    path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
-    try:
-        return observed_deployment(await api.request("GET", f"{path}/{name}"))
-    except NotFoundError as error:
-        query = {"labelSelector": MANAGED_SELECTOR, "limit": str(_LIST_LIMIT)}
-        found = await api.request("GET", path, query=query)
-        known = sorted(each["metadata"]["name"] for each in found.get("items") or ())
-        raise NotFoundError(
-            f"there is no workflow {name} in namespace {namespace}{did_you_mean(name, known)}",
-            remedy=f"deployed there: {', '.join(known)}"
-            if known
-            else "none is deployed there; --namespace and --context choose another place to look",
-        ) from error
 
 
 async def _log(api: Api, namespace: str, pod: str) -> Sequence[str]:
@@ -161,6 +143,7 @@ def _document(report: _Report) -> dict[str, Any]:
         "generation": deployment.generation,
         "image": deployment.image,
         "source_digest": deployment.source_digest,
+        "rolled_back_from": deployment.rolled_back_from,
         "managed": deployment.managed,
         "created_at": _iso(deployment.created_at),
         "reason": status.reason,
@@ -202,6 +185,7 @@ def _lines(report: _Report) -> Iterator[str]:
         f"{deployment.available} available",
         "image": deployment.image,
         "digest": deployment.source_digest,
+        "held": _held(deployment),
         "age": _age(deployment.created_at, report.now),
         "note": None if deployment.managed else "pdwatch did not make this Deployment",
     }
@@ -211,6 +195,12 @@ def _lines(report: _Report) -> Iterator[str]:
     if report.log:
         yield f"  the last lines of pod {status.pod}:"
         yield from (f"    {line}" for line in report.log)
+
+
+def _held(deployment: ObservedDeployment) -> str | None:
+    if deployment.rolled_back_from is None:
+        return None
+    return f"rolled back from {deployment.rolled_back_from}, until the next save"
 
 
 def _pod_line(pod: ObservedPod, report: _Report) -> str:

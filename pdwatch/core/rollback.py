@@ -43,7 +43,9 @@ class PastRevision:
         return f"{self.number} ({self.source_digest.removeprefix('sha256:')[:12]})"
 
 
-def past_revisions(deployment: ObservedDeployment, replica_sets: Iterable[Manifest]) -> tuple[PastRevision, ...]:
+def past_revisions(
+    deployment: ObservedDeployment, replica_sets: Iterable[Manifest]
+) -> tuple[PastRevision, ...]:
     """Return the revisions of a Deployment that its ReplicaSets remember, newest first.
 
     ReplicaSets of another owner, and those that pdwatch's digest is not on, are none.
