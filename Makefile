@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check format pytest engine-check testbed testbed-down clean
+.PHONY: help demo test check format pytest reference engine-check testbed testbed-down clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -32,6 +32,9 @@ format: $(STAMP) ## put the format of Python and TypeScript files right
 	$(BIN)/ruff format .
 	cd pdwatch/engine && "$(CURDIR)/$(BIN)/deno" fmt
 	cd examples && "$(CURDIR)/$(BIN)/deno" fmt
+
+reference: $(STAMP) ## write the man pages and completion scripts anew, from the commands
+	$(BIN)/python -m pdwatch.cli.reference
 
 engine-check: $(STAMP) ## deno fmt, lint, check and test of the engine and examples
 	cd pdwatch/engine && PATH="$(CURDIR)/$(BIN):$$PATH" && \
