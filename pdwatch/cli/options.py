@@ -30,6 +30,18 @@ class NamespaceType(click.ParamType[str]):
         return str(value)
 
 
+class WorkflowNameType(click.ParamType[str]):
+    """The name of a workflow: a DNS label too, since its Deployment and Service have it."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name as it is; click reports what can't be one."""
+        if not _DNS_LABEL.fullmatch(value):
+            self.fail(f"{value!r} is no name: small letters, digits and dashes, such as hello.", param, ctx)
+        return str(value)
+
+
 class DurationType(click.ParamType[float]):
     """A time such as ``90s``; the value is in seconds."""
 

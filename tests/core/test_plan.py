@@ -22,7 +22,7 @@ def snapshot(*, problems: tuple[Problem, ...] = ()) -> SourceSnapshot:
     )
 
 
-def deployed(digest: str | None) -> ObservedDeployment:
+def deployed(digest: str | None, *, rolled_back_from: str | None = None) -> ObservedDeployment:
     return ObservedDeployment(
         name="hello",
         namespace="dev",
@@ -38,6 +38,7 @@ def deployed(digest: str | None) -> ObservedDeployment:
         available=1,
         managed=True,
         created_at=None,
+        rolled_back_from=rolled_back_from,
         manifest={},
     )
 
@@ -79,6 +80,24 @@ def deployed(digest: str | None) -> ObservedDeployment:
             Rollout(cause=Cause.CHANGED, force=True),
             id="other sources outweigh drift and registry",
         ),
+        pytest.param(
+            deployed("sha256:old", rolled_back_from="sha256:older"),
+            {},
+            Rollout(cause=Cause.CHANGED, force=True),
+            id="saved since it was rolled back: build and apply",
+        ),
+        pytest.param(
+            deployed("sha256:new", rolled_back_from="sha256:old"),
+            {},
+            Rollout(cause=Cause.RELEASED, build=False, force=True),
+            id="what it was rolled back to is saved: end the hold without a build",
+        ),
+        pytest.param(
+            deployed("sha256:new", rolled_back_from="sha256:new"),
+            {},
+            Rollout(cause=Cause.RELEASED, build=False, force=True),
+            id="what is held away is deployed all the same: end the hold",
+        ),
     ],
 )
 def test_a_valid_workflow(
@@ -97,3 +116,16 @@ def test_a_name_that_another_directory_has_is_held_and_names_the_directory():
     assert isinstance(held, Held)
     assert held.reason == "duplicate-name"
     assert "/w/first" in held.message
+
+
+@pytest.mark.parametrize(
+    "circumstances",
+    [{}, {"changes": (CHANGE,)}, {"relocated": True}],
+    ids=["nothing else", "drift", "another registry"],
+)
+def test_what_was_rolled_back_from_is_held_whatever_else_differs(circumstances: dict[str, object]):
+    held = plan(snapshot(), deployed("sha256:old", rolled_back_from="sha256:new"), **circumstances)  # type: ignore[arg-type]
+    assert isinstance(held, Held)
+    assert (held.reason, held.retry) == ("rolled-back", False)
+    assert "sha256:old" in held.message
+    assert "pdwatch rollback hello --release" in str(held.remedy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pdwatch.core.names import MANAGED_SELECTOR, NAME_LABEL
+from pdwatch.core.names import FIELD_MANAGER, MANAGED_SELECTOR, NAME_LABEL
 from pdwatch.core.observed import observed_deployment
 from pdwatch.core.suggestion import did_you_mean
 from pdwatch.errors import NotFoundError
@@ -62,3 +62,19 @@ async def replica_sets(api: Api, name: str, *, namespace: str | None) -> Sequenc
     found = await api.request("GET", f"/apis/apps/v1{where}/replicasets", query={"labelSelector": selector})
     items: Sequence[Manifest] = found.get("items") or ()
     return items
+
+
+async def remove_annotation(api: Api, deployment: ObservedDeployment, key: str) -> Manifest:
+    """Take an annotation off a Deployment, whoever set it; return the object as stored.
+
+    Raises:
+        NotFoundError: It is gone.
+        ClusterError: Or one of its subclasses, by cause; also when another has taken its place.
+    """
+    return await api.request(
+        "PATCH",
+        f"/apis/apps/v1/namespaces/{deployment.namespace}/deployments/{deployment.name}",
+        query={"fieldManager": FIELD_MANAGER},
+        body={"metadata": {"uid": deployment.uid, "annotations": {key: None}}},
+        content_type="application/merge-patch+json",
+    )
