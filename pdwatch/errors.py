@@ -121,10 +121,23 @@ class BuildFailedError(DockerError):
 
     retryable = False
 
-    def __init__(self, message: str, *, step: str | None = None, output: Sequence[str] = ()) -> None:
-        super().__init__(message, fields={"step": step, "output": "\n".join(output)})
+    def __init__(
+        self,
+        message: str,
+        *,
+        step: str | None = None,
+        output: Sequence[str] = (),
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message, remedy=remedy, fields={"step": step, "output": "\n".join(output)})
         self.step = step
         self.output = tuple(output)
+
+
+class DependencyUnavailableError(DockerError):
+    """A third-party import can't be fetched, since where it comes from can't be reached."""
+
+    exit_code = ExitCode.UNAVAILABLE
 
 
 class PushRefusedError(DockerError):

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from pdwatch.adapters.tree import Listing, TreeChangedError, list_tree, open_regular
+from pdwatch.core.build_context import PACKAGE_FILE
+from pdwatch.core.deno_config import DENO_CONFIGS, config_problem
 from pdwatch.core.model import Problem, SourceFile, SourceSnapshot
 from pdwatch.core.sources import DEPENDENCIES, WORKFLOW_FILE, Matcher, source_digest
 from pdwatch.core.workflow import ParsedWorkflow, parse_workflow
@@ -43,12 +45,21 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedConfig:
+    """A configuration file of Deno's, and what is wrong with it."""
+
+    file: SourceFile
+    problem: Problem | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """What one scan of a directory leaves to the next."""
 
     readings: Mapping[str, Reading] = field(default_factory=dict)
     listed: frozenset[str] = frozenset()
     parsed: ParsedWorkflow | None = None
+    configs: Mapping[str, CheckedConfig] = field(default_factory=dict)
 
 
 def scan(root: Path, memory: Memory, *, recipe: str) -> tuple[SourceSnapshot, Memory]:
@@ -68,6 +79,7 @@ class _Scan:
     memory: Memory
     readings: dict[str, Reading] = field(default_factory=dict)
     flaws: dict[str, str] = field(default_factory=dict)
+    configs: dict[str, CheckedConfig] = field(default_factory=dict)
 
     def run(self, recipe: str) -> tuple[SourceSnapshot, Memory]:
         self._require_workflow()
@@ -75,6 +87,9 @@ class _Scan:
         self._list("", _holds_sources, listing)
         listed = frozenset(listing.files)
         parsed = self._parse(listing, listed)
+        counting = [name for name in DENO_CONFIGS if name in listed][:1]
+        for path in (*counting, *listed.intersection({PACKAGE_FILE})):
+            self._check(path)
         matcher = Matcher.for_spec(parsed.spec)
         for directory in tuple(listing.pruned):
             if matcher.enters(directory):
@@ -85,7 +100,7 @@ class _Scan:
         self.flaws.update(_shipped_flaws(listing, matcher))
         kept = [_link(path, target) for path, target in listing.kept.items() if matcher.ships(path)]
         snapshot = self._snapshot(parsed, kept, links=_links(listing, matcher), recipe=recipe)
-        return snapshot, Memory(readings=self.readings, listed=listed, parsed=parsed)
+        return snapshot, Memory(readings=self.readings, listed=listed, parsed=parsed, configs=self.configs)
 
     def _require_workflow(self) -> None:
         """Say that there is no workflow before listing all of what may be ``/``."""
@@ -115,6 +130,17 @@ class _Scan:
             return before
         content = self._read(WORKFLOW_FILE, keep=MAX_BYTES + 1)
         return _UNREADABLE if content is None else parse_workflow(content, files=listed)
+
+    def _check(self, path: str) -> None:
+        """Take in a configuration file, and see what is wrong with it unless that is known."""
+        before = self.memory.configs.get(path)
+        if before is not None and self._recall(path) and self.readings[path].file == before.file:
+            self.configs[path] = before
+            return
+        content = self._read(path, keep=MAX_BYTES)
+        if content is not None:
+            problem = config_problem(path, content)
+            self.configs[path] = CheckedConfig(file=self.readings[path].file, problem=problem)
 
     def _recall(self, path: str) -> bool:
         """Take over the last scan's reading if it still holds."""
@@ -150,7 +176,8 @@ class _Scan:
         self, parsed: ParsedWorkflow, kept: list[SourceFile], *, links: tuple[str, ...], recipe: str
     ) -> SourceSnapshot:
         flaws = (Problem(path=path, message=message) for path, message in self.flaws.items())
-        problems = tuple(sorted((*parsed.problems, *flaws), key=_order))
+        broken = (config.problem for config in self.configs.values() if config.problem is not None)
+        problems = tuple(sorted((*parsed.problems, *flaws, *broken), key=_order))
         read = (reading.file for reading in self.readings.values())
         files = tuple(sorted((*read, *kept), key=lambda file: file.path))
         return SourceSnapshot(

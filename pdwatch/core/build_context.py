@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from pdwatch.core.compiled import compiled_workflow
-from pdwatch.core.deno_config import DENO_CONFIGS, merged_deno_config
+from pdwatch.core.deno_config import DENO_CONFIGS, image_settings, merged_deno_config
 from pdwatch.core.dockerfile import DEPENDENCIES_TREE, DOCKERFILE, ENGINE_TREE, SOURCES_TREE, dockerfile
 from pdwatch.core.model import Node, SourceFile, Trigger, WorkflowSpec
 from pdwatch.core.names import BASE_IMAGE
@@ -28,6 +28,7 @@ ENGINE_DIRECTORY = "engine"
 COMPILED_WORKFLOW = "workflow.json"
 DIGEST_FILE = ".source-digest"
 LOCK_FILE = "deno.lock"
+PACKAGE_FILE = "package.json"
 
 _GENERATED = frozenset({COMPILED_WORKFLOW, DIGEST_FILE})
 
@@ -105,7 +106,8 @@ def build_context(
                 remedy=f"rename it, or take it out of config.include in {WORKFLOW_FILE}",
             )
         if file != replaced:
-            tree = DEPENDENCIES_TREE if first in DEPENDENCIES or file.path == LOCK_FILE else SOURCES_TREE
+            of_dependencies = first in DEPENDENCIES or file.path in {LOCK_FILE, PACKAGE_FILE}
+            tree = DEPENDENCIES_TREE if of_dependencies else SOURCES_TREE
             contents[f"{tree}/app/{file.path}"] = file
     directories = {parent for path in contents for parent in _parents(path)}
     entries = [
@@ -123,9 +125,10 @@ def recipe_digest(engine: Mapping[str, bytes]) -> str:
     """
     files = {path: hashlib.sha256(content).hexdigest() for path, content in engine.items()}
     generated = [
-        [dockerfile(sample, base=BASE_IMAGE, digest=""), compiled_workflow(sample)] for sample in _SAMPLES
+        [dockerfile(sample, base=BASE_IMAGE, digest="", dependencies="other"), compiled_workflow(sample)]
+        for sample in _SAMPLES
     ]
-    config = merged_deno_config("", None)
+    config = merged_deno_config("", None, settings=image_settings(remote=True))
     assert isinstance(config, bytes)
     recipe = [sorted(files.items()), generated, config.decode()]
     return f"sha256:{hashlib.sha256(json.dumps(recipe).encode()).hexdigest()}"

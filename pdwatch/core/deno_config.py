@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pdwatch.core.model import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DENO_CONFIGS = ("deno.json", "deno.jsonc")
 """The names that Deno looks for; the first that is there counts."""
@@ -20,15 +23,31 @@ _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _TRAILING_COMMA = re.compile(r'"(?:[^"\\\n]|\\.)*"|,(?=\s*[}\]])')
 
 
-def merged_deno_config(path: str, content: bytes | None) -> bytes | Problem:
-    """Return ``deno.json`` as the image has it, or what is wrong with the user's.
+def image_settings(*, remote: bool) -> Mapping[str, object]:
+    """Return what the image's ``deno.json`` says of third-party code, whatever the user's does.
+
+    ``node_modules/`` is used as it lies there: with ``auto`` Deno would ask the registry what belongs into
+    it. ``vendor/`` counts where modules come from URLs, and only there, since with ``"vendor": true`` Deno
+    refuses to import from it by path, as workflows do that keep copies of their own there.
+
+    Args:
+        remote: Whether a module from a URL is imported.
+    """
+    return {"nodeModulesDir": "manual", **({"vendor": True} if remote else {})}
+
+
+def merged_deno_config(
+    path: str, content: bytes | None, *, settings: Mapping[str, object] | None = None
+) -> bytes | Problem:
+    """Return ``deno.json`` with the engine in its import map, or what is wrong with the user's.
 
     Args:
         path: The user's file, relative to the workflow directory.
         content: What is in it; None when there is none.
+        settings: Takes the place of the user's own.
     """
     name, target = ENGINE_IMPORT
-    config = {} if content is None else _parse(path, content)
+    config = {} if content is None else parse_json(path, content)
     if isinstance(config, Problem):
         return config
     if "importMap" in config:
@@ -42,11 +61,23 @@ def merged_deno_config(path: str, content: bytes | None) -> bytes | Problem:
         return Problem(
             path=path, where="imports", message='must be an object, such as {"@std/": "jsr:/@std/"}'
         )
-    merged = {**config, "imports": {**imports, name: target}}
+    merged = {**config, **(settings or {}), "imports": {**imports, name: target}}
     return f"{json.dumps(merged, indent=2, ensure_ascii=False)}\n".encode()
 
 
-def _parse(path: str, content: bytes) -> dict[str, Any] | Problem:
+def config_problem(path: str, content: bytes) -> Problem | None:
+    """Return what is wrong with a configuration file that Deno reads; None when nothing is.
+
+    Args:
+        path: One of :data:`DENO_CONFIGS`, or ``package.json``.
+        content: What is in it.
+    """
+    found = merged_deno_config(path, content) if path in DENO_CONFIGS else parse_json(path, content)
+    return found if isinstance(found, Problem) else None
+
+
+def parse_json(path: str, content: bytes) -> dict[str, Any] | Problem:
+    """Read an object from JSON with comments and trailing commas, or return what is wrong with it."""
     try:
         config = json.loads(_plain_json(content.decode("utf-8-sig")), parse_constant=_no_constant)
     except UnicodeDecodeError:

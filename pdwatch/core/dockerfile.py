@@ -31,7 +31,12 @@ _ENVIRONMENT = {
 
 
 def dockerfile(
-    spec: WorkflowSpec, *, base: str, digest: str, extra_labels: Mapping[str, str] | None = None
+    spec: WorkflowSpec,
+    *,
+    base: str,
+    digest: str,
+    dependencies: str | None = None,
+    extra_labels: Mapping[str, str] | None = None,
 ) -> str:
     """Return the Dockerfile's text.
 
@@ -39,6 +44,7 @@ def dockerfile(
         spec: The workflow.
         base: The base image's reference.
         digest: The snapshot's ``sha256:<64 hex>``.
+        dependencies: The image that holds the third-party code that was fetched; None when none was.
         extra_labels: Put first, so that the image of every step has them.
     """
     environment = " ".join(f"{name}={value}" for name, value in _ENVIRONMENT.items())
@@ -53,6 +59,7 @@ def dockerfile(
             f"COPY {ENGINE_TREE}/ /",
             # Once /app is there, WORKDIR makes no directory, and so nothing that differs from build to build.
             "WORKDIR /app",
+            *([f"COPY --from={dependencies} / /"] if dependencies else []),
             f"COPY {DEPENDENCIES_TREE}/ /",
             f"COPY {SOURCES_TREE}/ /",
             f"LABEL {_pairs(labels(spec, base=base, digest=digest))}",

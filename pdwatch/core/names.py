@@ -23,6 +23,8 @@ IMAGE_DIGEST_LABEL = "dev.pdwatch.source-digest"
 IMAGE_WORKFLOW_LABEL = "dev.pdwatch.workflow"
 IMAGE_BUILD_LABEL = "dev.pdwatch.build"
 """On what a build leaves in Docker until it ends: tells one build's images from all others."""
+IMAGE_DEPENDENCIES_LABEL = "dev.pdwatch.dependencies"
+"""On an image of third-party code: the digest of what decided what was fetched."""
 BASE_IMAGE = "denoland/deno:distroless"
 RUNTIME_CLASS = "gvisor"
 USER_ID = 65532

@@ -72,16 +72,38 @@ class DockerApi:
         path: str,
         *,
         query: Query | None = None,
+        json: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
     ) -> Any:
         """Send one request; return the answer's JSON, or None when it is empty.
+
+        Args:
+            method: The HTTP method.
+            path: What is asked for.
+            query: The parameters.
+            json: The request's body as JSON,
+            body: or as a tar.
 
         Raises:
             RefusedError: Docker answers with an error.
             DockerUnavailableError: There is no answer, or none that makes sense.
         """
-        async with self._exchange(method, await self._versioned(path), query=query) as response:
-            body = await response.read()
-        return _parse(body, self.endpoint) if body.strip() else None
+        async with self._exchange(
+            method, await self._versioned(path), query=query, json=json, data=body
+        ) as response:
+            answer = await response.read()
+        return _parse(answer, self.endpoint) if answer.strip() else None
+
+    async def chunks(self, path: str, *, query: Query | None = None) -> AsyncGenerator[bytes, None]:
+        """Send a GET and yield the answer's bytes as they come; use it under ``contextlib.aclosing``.
+
+        Raises:
+            RefusedError: Docker answers with an error.
+            DockerUnavailableError: The connection breaks, or nothing comes for too long.
+        """
+        async with self._exchange("GET", await self._versioned(path), query=query) as response:
+            async for chunk in response.content.iter_any():
+                yield chunk
 
     async def messages(
         self,
@@ -130,13 +152,14 @@ class DockerApi:
         *,
         query: Query | None = None,
         headers: Mapping[str, str] | None = None,
+        json: Mapping[str, Any] | None = None,
         data: AsyncIterator[bytes] | bytes | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         url = f"{self._docker.docker_host}/{path}"
         kind = {"Content-Type": "application/x-tar"} if data is not None else {}
         try:
             async with self._docker.session.request(
-                method, url, params=query, headers={**kind, **(headers or {})}, data=data
+                method, url, params=query, headers={**kind, **(headers or {})}, json=json, data=data
             ) as response:
                 if response.status >= 400:  # noqa: PLR2004  # RFC 9110: errors start here
                     raise await _refused(response)

@@ -10,20 +10,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pdwatch.adapters.context import off_loop, tar_chunks
+from pdwatch.adapters.dependencies import third_party_code
 from pdwatch.adapters.docker.api import NOT_FOUND, RefusedError
 from pdwatch.adapters.docker.base import inspect, require_base, tag
+from pdwatch.adapters.docker.dependencies import DependencyFetcher
 from pdwatch.adapters.docker.refusals import build_error, load_error, refuses_buildkit
 from pdwatch.adapters.docker.run import BUILDKIT, CLASSIC, run_build
 from pdwatch.adapters.docker.steps import BuildSteps
 from pdwatch.adapters.files import read_verified
-from pdwatch.core.build_context import ContextFile, build_context, deno_config_file
-from pdwatch.core.deno_config import DENO_CONFIGS, merged_deno_config
+from pdwatch.core.build_context import ContextFile, build_context
 from pdwatch.core.dockerfile import dockerfile
 from pdwatch.core.image import parse_reference
 from pdwatch.core.image_config import archive_config_name, archive_manifest, normal_config
-from pdwatch.core.model import BuiltImage, Problem
+from pdwatch.core.model import BuiltImage
 from pdwatch.core.names import IMAGE_BUILD_LABEL, IMAGE_DIGEST_LABEL, IMAGE_WORKFLOW_LABEL
-from pdwatch.errors import DockerError, InvalidWorkflowError, SettingsError
+from pdwatch.errors import DockerError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,27 @@ if TYPE_CHECKING:
 
 _CONTAINERD_STORE = ["driver-type", "io.containerd.snapshotter.v1"]
 _SWEEP_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recipe:
+    """What an image is made of: the sources, ``deno.json``, and the image of what was fetched."""
+
+    request: BuildRequest
+    config: bytes
+    dependencies: str | None
+
+    def dockerfile(self, *, labels: Mapping[str, str] | None = None) -> str:
+        """Return the Dockerfile's text, with ``labels`` on every step's image."""
+        snapshot = self.request.snapshot
+        assert snapshot.spec is not None, "only a valid snapshot is built"
+        return dockerfile(
+            snapshot.spec,
+            base=self.request.base,
+            digest=snapshot.digest,
+            dependencies=self.dependencies,
+            extra_labels=labels,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +88,7 @@ class DockerBuilder:
     ) -> None:
         self._api = api
         self._engine = engine
-        self._network = network
+        self._fetcher = DependencyFetcher(api, network=network, report=report)
         self._report = report
         self._builder = BUILDKIT
         self._containerd: bool | None = None
@@ -83,9 +105,10 @@ class DockerBuilder:
         """Build and tag; equal requests on equal base images give equal image IDs.
 
         Raises:
-            InvalidWorkflowError: ``deno.json`` can't be read, or a file lies where pdwatch puts its own.
+            InvalidWorkflowError: A file lies where pdwatch puts its own.
             BaseImageError: The base image is not there and can't be pulled.
-            BuildFailedError: A step failed.
+            BuildFailedError: A step failed, or a third-party import does not exist.
+            DependencyUnavailableError: Where a third-party import comes from can't be reached.
             DiskFullError: There is no space left.
             DockerError: Docker can't be reached, or answers with another error.
             SourceChangedError: A file is no longer what the snapshot says.
@@ -93,35 +116,39 @@ class DockerBuilder:
         base = parse_reference(request.base)
         if base is None:
             raise SettingsError(f"{request.base!r} is no image reference")
-        config = await asyncio.to_thread(_deno_config, request.snapshot)
+        code = await asyncio.to_thread(third_party_code, request.snapshot)
         found = await require_base(self._api, base, report=self._report)
+        dependencies = (
+            await self._fetcher.require(code.missing, code.fetch_files, base=found, left_out=code.trees)
+            if code.missing
+            else None
+        )
+        recipe = _Recipe(request=request, config=code.deno_config, dependencies=dependencies)
         if await self._stores_in_containerd():
-            return await self._build_tagged(request, config)
-        return await self._build_normal(request, config, found)
+            return await self._build_tagged(recipe)
+        return await self._build_normal(recipe, found)
 
-    async def _build_tagged(self, request: BuildRequest, config: bytes) -> BuiltImage:
+    async def _build_tagged(self, recipe: _Recipe) -> BuiltImage:
         """Let BuildKit itself fix the times: the containerd store comes only with a BuildKit that can."""
         options = (
             ("buildargs", json.dumps({"SOURCE_DATE_EPOCH": "0"})),
-            *(("t", str(ref)) for ref in request.tags),
+            *(("t", str(ref)) for ref in recipe.request.tags),
         )
-        order = self._order(request, _dockerfile(request), config, options=options)
-        return BuiltImage(id=await self._run(order), tags=request.tags)
+        order = self._order(recipe, recipe.dockerfile(), options=options)
+        return BuiltImage(id=await self._run(order), tags=recipe.request.tags)
 
-    async def _build_normal(
-        self, request: BuildRequest, config: bytes, base: Mapping[str, Any]
-    ) -> BuiltImage:
+    async def _build_normal(self, recipe: _Recipe, base: Mapping[str, Any]) -> BuiltImage:
         """Build an image without a name, and register its layers under a configuration in normal form.
 
         Whatever happens meanwhile, the nameless image does not stay; the label finds it even when the answer
         that names it never came.
         """
+        request = recipe.request
         build = {IMAGE_BUILD_LABEL: uuid.uuid4().hex}
         try:
             labels = {**build, IMAGE_WORKFLOW_LABEL: request.snapshot.name}
-            order = self._order(request, _dockerfile(request, labels=labels), config)
-            built = await self._run(order)
-            normal = await self._register(request, built, base)
+            built = await self._run(self._order(recipe, recipe.dockerfile(labels=labels)))
+            normal = await self._register(recipe, built, base)
             if normal is None:
                 for ref in request.tags:
                     await tag(self._api, built, ref)
@@ -132,15 +159,11 @@ class DockerBuilder:
             raise
         return BuiltImage(id=normal, tags=request.tags)
 
-    def _order(
-        self,
-        request: BuildRequest,
-        text: str,
-        config: bytes,
-        *,
-        options: tuple[tuple[str, str], ...] = (),
-    ) -> _Order:
-        context = build_context(request.snapshot, dockerfile=text, engine=self._engine, deno_config=config)
+    def _order(self, recipe: _Recipe, text: str, *, options: tuple[tuple[str, str], ...] = ()) -> _Order:
+        request = recipe.request
+        context = build_context(
+            request.snapshot, dockerfile=text, engine=self._engine, deno_config=recipe.config
+        )
         return _Order(snapshot=request.snapshot, tags=request.tags, context=context, options=options)
 
     async def _run(self, order: _Order) -> str:
@@ -166,15 +189,16 @@ class DockerBuilder:
             )
         return steps.image_id
 
-    async def _register(self, request: BuildRequest, built: str, base: Mapping[str, Any]) -> str | None:
+    async def _register(self, recipe: _Recipe, built: str, base: Mapping[str, Any]) -> str | None:
         """Register the built image in its normal form, under its tags; return its ID.
 
         Returns:
             None when Docker does not load an image whose layers it has already.
         """
+        request = recipe.request
         image = await inspect(self._api, built)
         config = image and normal_config(
-            image, base=base, dockerfile=_dockerfile(request), without_labels={IMAGE_BUILD_LABEL}
+            image, base=base, dockerfile=recipe.dockerfile(), without_labels={IMAGE_BUILD_LABEL}
         )
         if not config:
             raise DockerError(f"the base image {request.base} changed while {request.tags[0]} was built")
@@ -219,19 +243,3 @@ class DockerBuilder:
                 left = await self._api.request("GET", "images/json", query={"filters": json.dumps(filters)})
                 for image in left:
                     await self._delete(image["Id"])
-
-
-def _deno_config(snapshot: SourceSnapshot) -> bytes:
-    """Return the image's ``deno.json``."""
-    file = deno_config_file(snapshot.files)
-    content = None if file is None else b"".join(read_verified(snapshot, file))
-    config = merged_deno_config(file.path if file else DENO_CONFIGS[0], content)
-    if isinstance(config, Problem):
-        raise InvalidWorkflowError(f"{snapshot.root}/{config}")
-    return config
-
-
-def _dockerfile(request: BuildRequest, *, labels: Mapping[str, str] | None = None) -> str:
-    spec = request.snapshot.spec
-    assert spec is not None, "only a valid snapshot is built"
-    return dockerfile(spec, base=request.base, digest=request.snapshot.digest, extra_labels=labels)
