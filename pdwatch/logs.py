@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -29,6 +29,7 @@ class Event(StrEnum):
 
     DAEMON_STARTED = "daemon.started"
     DAEMON_SYNCED = "daemon.synced"
+    DAEMON_HUNG = "daemon.hung"
     DAEMON_STOPPING = "daemon.stopping"
     DAEMON_STOPPED = "daemon.stopped"
     WORKFLOW_FOUND = "workflow.found"
@@ -57,6 +58,7 @@ class Event(StrEnum):
     WATCH_DISCONNECTED = "watch.disconnected"
     WATCH_RESUMED = "watch.resumed"
     RECONCILE_FAILED = "reconcile.failed"
+    SYSTEMD_LOST = "systemd.lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ _ROLLOUT = "phase desired updated ready available reason message pod"
 EVENTS: Mapping[Event, EventSpec] = {
     Event.DAEMON_STARTED: _spec("version roots pid"),
     Event.DAEMON_SYNCED: _spec("workflows duration_ms"),
+    Event.DAEMON_HUNG: _spec("parts message remedy", logging.CRITICAL),
     Event.DAEMON_STOPPING: _spec("signal"),
     Event.DAEMON_STOPPED: _spec(),
     Event.WORKFLOW_FOUND: _spec("directory"),
@@ -109,20 +112,26 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.WATCH_RESUMED: _spec("resource"),
     Event.WATCH_DISCONNECTED: _spec("resource reason message remedy retry_in_s", logging.WARNING),
     Event.RECONCILE_FAILED: _spec(_FAILURE, logging.ERROR),
+    Event.SYSTEMD_LOST: _spec("message", logging.WARNING),
 }
 
 
 class EventLog:
-    """Writes events at their level; bind the fields that many lines share with :meth:`bind`."""
+    """Writes events at their level; bind the fields that many lines share with :meth:`bind`.
 
-    def __init__(self, logger: Any | None = None) -> None:
+    Args:
+        logger: structlog's, or one like it.
+        told: Called after every line, whether or not its level is written.
+    """
+
+    def __init__(self, logger: Any | None = None, *, told: Callable[[], None] = lambda: None) -> None:
         self._logger = structlog.get_logger() if logger is None else logger
+        self._told = told
 
     def bind(self, **fields: object) -> EventLog:
         """Return a log whose every line carries ``fields``; a field that is None is left out."""
-        return EventLog(
-            self._logger.bind(**{key: value for key, value in fields.items() if value is not None})
-        )
+        known = {key: value for key, value in fields.items() if value is not None}
+        return EventLog(self._logger.bind(**known), told=self._told)
 
     def emit(self, event: Event, **fields: object) -> None:
         """Write one line; a field that is None is left out.
@@ -140,6 +149,7 @@ class EventLog:
             raise ValueError(f"{event} has no field {', '.join(sorted(unknown))}")
         known = {key: value for key, value in fields.items() if value is not None}
         self._logger.log(spec.level, str(event), **known)
+        self._told()
 
 
 def configure(

@@ -1,0 +1,145 @@
+"""Keeps systemd told: when the first sync is done, what the workflows do, and that every part still lives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pdwatch.core.model import RolloutPhase
+from pdwatch.logs import Event
+from pdwatch.tracked import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pdwatch.adapters.systemd import Systemd
+    from pdwatch.core.model import RolloutStatus
+    from pdwatch.heartbeats import Heartbeats
+    from pdwatch.logs import EventLog
+    from pdwatch.tracked import TrackedWorkflow, TrackedWorkflows
+
+START_TICK_S = 20.0
+"""How often systemd is asked for patience with a start where no watchdog sets the pace."""
+PATIENCE_TICKS = 3
+"""How many ticks a request for patience lasts: one that is late must not end the start."""
+
+
+class Standing(StrEnum):
+    """How a workflow's files and its pods stand to each other, in the order in which they are counted."""
+
+    READY = "ready"
+    BUILDING = "building"
+    ROLLING_OUT = "rolling out"
+    CHECKING = "checking"
+    INVALID = "invalid"
+    HELD = "held"
+    FAILING = "failing"
+
+
+def standing(workflow: TrackedWorkflow) -> Standing:
+    """Return how a workflow stands."""
+    revision, rollout = workflow.revision, workflow.rollout
+    if revision is None:
+        return Standing.CHECKING
+    if revision.snapshot.spec is None:
+        return Standing.INVALID
+    if revision.held is not None:
+        return Standing.HELD
+    if revision.given_up or revision.attempts:
+        return Standing.FAILING
+    if rollout is not None and rollout.source_digest == revision.snapshot.digest:
+        return _rolled(rollout)
+    stages = {Stage.BUILD: Standing.BUILDING, Stage.APPLY: Standing.ROLLING_OUT}
+    return stages.get(revision.stage, Standing.CHECKING)
+
+
+def _rolled(rollout: RolloutStatus) -> Standing:
+    if rollout.stalled:
+        return Standing.FAILING
+    return Standing.READY if rollout.phase is RolloutPhase.READY else Standing.ROLLING_OUT
+
+
+def summary(standings: Iterable[Standing]) -> str:
+    """Return one line: ``watching 3 workflows: 2 ready, 1 building``."""
+    counts = Counter(standings)
+    total = counts.total()
+    each = ", ".join(f"{counts[one]} {one}" for one in Standing if counts[one])
+    return f"watching {total} workflow{'' if total == 1 else 's'}{f': {each}' if each else ''}"
+
+
+class ServiceReport:
+    """What systemd gets to know, for as long as :meth:`run` runs.
+
+    Args:
+        systemd: Who is told.
+        tracked: The workflows of the status line.
+        heartbeats: The parts of the daemon; the watchdog is fed only while none is overdue.
+        log: Where a hung part is reported.
+    """
+
+    def __init__(
+        self, systemd: Systemd, *, tracked: TrackedWorkflows, heartbeats: Heartbeats, log: EventLog
+    ) -> None:
+        self._systemd = systemd
+        self._tracked = tracked
+        self._heartbeats = heartbeats
+        self._log = log
+        self._tick_s = systemd.watchdog_s / 2 if systemd.watchdog_s else START_TICK_S
+        self._changed = asyncio.Event()
+        self._changed.set()
+        self._ready = False
+        self._hung: tuple[str, ...] = ()
+
+    def changed(self) -> None:
+        """Take note that something has happened, and the status line may be another."""
+        self._changed.set()
+
+    async def ready(self) -> None:
+        """Tell that the first sync, or a reload, is done."""
+        self._ready = True
+        await self._systemd.ready()
+        self.changed()
+
+    async def run(self) -> None:
+        """Tell the status as it changes and feed the watchdog, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tell_status(), name="tell systemd the status")
+            group.create_task(self._feed_watchdog(), name="feed systemd's watchdog")
+
+    async def _tell_status(self) -> None:
+        told = None
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            line = summary(map(standing, self._tracked))
+            if self._hung:
+                line = f"hung: {', '.join(self._hung)}"
+            elif not self._ready:
+                line = f"first sync, {line}"
+            if line != told:
+                await self._systemd.status(line)
+                told = line
+
+    async def _feed_watchdog(self) -> None:
+        while True:
+            self._judge()
+            if not self._hung and self._ready:
+                await self._systemd.alive()
+            elif not self._hung:
+                await self._systemd.extend_timeout(PATIENCE_TICKS * self._tick_s)
+            await asyncio.sleep(self._tick_s)
+
+    def _judge(self) -> None:
+        hung = self._heartbeats.overdue()
+        if hung and hung != self._hung:
+            self._log.emit(
+                Event.DAEMON_HUNG,
+                parts=", ".join(hung),
+                message="parts of pdwatch have shown no life for longer than they ever should",
+                remedy="systemd restarts it; please report this, with the tracebacks in its journal",
+            )
+        if hung != self._hung:
+            self._hung = hung
+            self.changed()
