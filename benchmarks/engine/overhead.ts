@@ -5,6 +5,7 @@
 
 import { systemClock } from "../../pdwatch/engine/clock.ts";
 import { createContext } from "../../pdwatch/engine/context.ts";
+import { messageOf } from "../../pdwatch/engine/errors.ts";
 import { execute, link } from "../../pdwatch/engine/executor.ts";
 import { compileGraph, type Edge } from "../../pdwatch/engine/graph.ts";
 import { createLogger } from "../../pdwatch/engine/logger.ts";
@@ -25,7 +26,7 @@ const environment = {
     log,
     context: (signal: AbortSignal): Context =>
       createContext({ config: {}, secrets: {}, log, signal }),
-    redact: (text: string) => text,
+    describe: messageOf,
   }),
 };
 

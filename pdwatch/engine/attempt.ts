@@ -1,7 +1,6 @@
 /** One node's attempts: its time limit, its retries, and what is told when one fails. */
 
-import { type Clock, since, sleep } from "./clock.ts";
-import { messageOf } from "./errors.ts";
+import { type Clock, since, sleep, timeoutError } from "./clock.ts";
 import { encodeOutput } from "./json.ts";
 import type { Context, Logger, NodeFunction } from "./mod.ts";
 
@@ -32,8 +31,8 @@ export interface NodeEnvironment {
   readonly log: Logger;
   /** Makes the `ctx` of an attempt. */
   context(signal: AbortSignal): Context;
-  /** Masks secret values in an error's text. */
-  redact(text: string): string;
+  /** Says in words why the node failed, with secret values masked. */
+  describe(thrown: unknown): string;
 }
 
 /** The pause before the first retry, in milliseconds; it doubles each time. */
@@ -41,13 +40,15 @@ const FIRST_PAUSE_MS = 100;
 
 /**
  * Runs a node until an attempt succeeds or no retry is left; never rejects. `input` is JSON text: each
- * attempt parses its own copy, so that nothing one attempt changes is seen by another.
+ * attempt parses its own copy, so that nothing one attempt changes is seen by another. Once `runSignal` is
+ * aborted, its reason is the error of the attempt under way, or of the pause, and no other follows.
  */
 export async function runNode(
   run: NodeFunction,
   input: string,
   limits: Limits,
   environment: NodeEnvironment,
+  runSignal?: AbortSignal,
 ): Promise<Outcome> {
   const { clock, log } = environment;
   const startedAt = clock.now().toISOString();
@@ -61,19 +62,22 @@ export async function runNode(
   });
   for (let attempt = 1;; attempt++) {
     const attemptBegan = clock.elapsed();
-    const result = await runOnce(run, input, limits.timeoutMs, environment)
+    const result = await runOnce(run, input, limits.timeoutMs, environment, runSignal)
       .then((output) => ({ output }), (thrown: unknown) => ({ thrown }));
     attemptsMs.push(since(clock, attemptBegan));
     if ("output" in result) return { output: result.output, timing: timing() };
     const { thrown } = result;
-    const error = environment.redact(messageOf(thrown));
-    if (attempt > limits.retries) {
+    const error = environment.describe(thrown);
+    if (attempt > limits.retries || runSignal?.aborted) {
       log.error(`failed: ${error}`, { attempt, thrown });
       return { error, timing: timing() };
     }
     const pauseMs = FIRST_PAUSE_MS * 2 ** (attempt - 1);
     log.warn(`failed, next attempt in ${pauseMs}ms: ${error}`, { attempt, thrown });
-    await sleep(clock, pauseMs);
+    await sleep(clock, pauseMs, runSignal);
+    if (runSignal?.aborted) {
+      return { error: environment.describe(runSignal.reason), timing: timing() };
+    }
   }
 }
 
@@ -83,19 +87,27 @@ async function runOnce(
   input: string,
   timeoutMs: number,
   environment: NodeEnvironment,
+  runSignal: AbortSignal | undefined,
 ): Promise<string> {
   const told = new AbortController();
   const limit = Promise.withResolvers<never>();
-  let timeIsUp: DOMException | undefined;
-  const cancel = environment.clock.after(timeoutMs, () => {
-    timeIsUp = new DOMException(`timed out after ${timeoutMs}ms`, "TimeoutError");
-    limit.reject(timeIsUp);
-  });
+  let timeIsUp: unknown;
+  const end = (reason: unknown): void => {
+    timeIsUp = reason;
+    limit.reject(reason);
+  };
+  const cancel = environment.clock.after(
+    timeoutMs,
+    () => end(timeoutError("timed out", timeoutMs)),
+  );
+  const endWithRun = (): void => end(runSignal?.reason);
+  runSignal?.addEventListener("abort", endWithRun);
   const result = (async () => await run(environment.context(told.signal), JSON.parse(input)))();
   try {
     return encodeOutput(await Promise.race([result, limit.promise]));
   } finally {
     cancel();
+    runSignal?.removeEventListener("abort", endWithRun);
     if (timeIsUp !== undefined) told.abort(timeIsUp);
   }
 }

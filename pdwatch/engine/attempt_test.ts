@@ -145,3 +145,42 @@ Deno.test("every failed attempt is logged, the last as an error, with the stack 
   const text = JSON.stringify(environment.lines);
   deepStrictEqual([text.includes("attempt_test.ts"), text.includes("s3cret")], [true, false]);
 });
+
+/** Aborts after `ms`, with the reason that a run's time limit gives. */
+function endAfter(environment: TestEnvironment, ms: number): AbortSignal {
+  const run = new AbortController();
+  environment.clock.after(ms, () => run.abort(new Error("the run is over")));
+  return run.signal;
+}
+
+Deno.test("the end of the run ends an attempt, tells the node, and is not tried again", async () => {
+  const environment = new TestEnvironment();
+  const told: unknown[] = [];
+  const outcome = await environment.clock.until(runNode(
+    (ctx) => {
+      ctx.signal.addEventListener("abort", () => told.push(ctx.signal.reason.message));
+      return never();
+    },
+    "{}",
+    { timeoutMs: 1000, retries: 3 },
+    environment.node("a"),
+    endAfter(environment, 50),
+  ));
+  strictEqual(outcome.error, "the run is over");
+  deepStrictEqual([told, outcome.timing.attemptsMs], [["the run is over"], [50]]);
+  strictEqual(environment.clock.pending, 0);
+});
+
+Deno.test("the end of the run ends the pause before the next attempt, which is not made", async () => {
+  const environment = new TestEnvironment();
+  const outcome = await environment.clock.until(runNode(
+    () => Promise.reject(new Error("broken")),
+    "{}",
+    { timeoutMs: 1000, retries: 3 },
+    environment.node("a"),
+    endAfter(environment, 150),
+  ));
+  strictEqual(outcome.error, "the run is over");
+  deepStrictEqual([outcome.timing.attemptsMs, outcome.timing.durationMs], [[0, 0], 150]);
+  strictEqual(environment.clock.pending, 0);
+});

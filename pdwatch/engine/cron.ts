@@ -1,25 +1,28 @@
 /** Cron triggers, on `Deno.cron`. */
 
 import { StartError } from "./errors.ts";
+import type { Logger } from "./mod.ts";
+import { NotStarted } from "./runs.ts";
 import type { Trigger } from "./workflow.ts";
 
 export interface CronParts {
   /** `Deno.cron`, which is undefined unless Deno was started with `--unstable-cron`. */
   readonly cron: typeof Deno.cron | undefined;
-  /** Runs the workflow; must not reject. */
-  readonly start: (trigger: string) => Promise<void>;
+  /** Runs the workflow. */
+  readonly start: (trigger: string) => Promise<unknown>;
+  readonly log: Logger;
   /** Ends all schedules. */
   readonly signal: AbortSignal;
 }
 
 /**
  * Puts every cron trigger on its schedule, in UTC. A run that takes longer than the schedule's interval
- * makes the trigger skip a time; it never overlaps itself.
+ * makes the trigger skip a time; it never overlaps itself. So does a run that may not start.
  *
  * @throws {StartError} for a schedule that can't be read, or without `Deno.cron`.
  */
 export function scheduleTriggers(triggers: readonly Trigger[], parts: CronParts): void {
-  const { cron, start, signal } = parts;
+  const { cron, signal } = parts;
   for (const [index, trigger] of triggers.entries()) {
     if (trigger.type !== "cron") continue;
     if (cron === undefined) {
@@ -31,11 +34,21 @@ export function scheduleTriggers(triggers: readonly Trigger[], parts: CronParts)
         `trigger ${index}`,
         withNamedWeekdays(schedule),
         { signal },
-        () => start(`cron ${schedule}`),
+        () => startOrTell(`cron ${schedule}`, parts),
       );
     } catch {
       throw new StartError(`triggers[${index}].schedule: "${schedule}" is not a cron schedule`);
     }
+  }
+}
+
+/** Never rejects: `Deno.cron` would start the run again, which retries have done already. */
+async function startOrTell(trigger: string, { start, log }: CronParts): Promise<void> {
+  try {
+    await start(trigger);
+  } catch (error) {
+    if (error instanceof NotStarted) log.warn(`skipped ${trigger}: ${error.message}`);
+    else log.error(`${trigger} did not run`, error);
   }
 }
 

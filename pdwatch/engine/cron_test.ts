@@ -1,5 +1,7 @@
 import { deepStrictEqual, strictEqual, throws } from "node:assert/strict";
-import { scheduleTriggers, withNamedWeekdays } from "./cron.ts";
+import { type CronParts, scheduleTriggers, withNamedWeekdays } from "./cron.ts";
+import { Busy } from "./runs.ts";
+import { TestEnvironment } from "./testing/environment.ts";
 import type { Trigger } from "./workflow.ts";
 
 const NO_DAYS_BUT = "0 9 * *";
@@ -44,10 +46,12 @@ interface Job {
   run: () => Promise<void> | void;
 }
 
+const { log } = new TestEnvironment().node("");
+const start = (): Promise<void> => Promise.resolve();
+
 /** Stands in for `Deno.cron`, whose jobs come due at the full minute at the earliest. */
-function recorded(triggers: readonly Trigger[]): { jobs: Job[]; started: string[] } {
+function jobsOf(triggers: readonly Trigger[], parts: Partial<CronParts>): Job[] {
   const jobs: Job[] = [];
-  const started: string[] = [];
   const cron = (
     name: string,
     schedule: string,
@@ -57,20 +61,18 @@ function recorded(triggers: readonly Trigger[]): { jobs: Job[]; started: string[
     jobs.push({ name, schedule, run });
     return Promise.resolve();
   };
-  scheduleTriggers(triggers, {
-    cron: cron as typeof Deno.cron,
-    start: (trigger) => Promise.resolve(void started.push(trigger)),
-    signal: new AbortController().signal,
-  });
-  return { jobs, started };
+  const { signal } = new AbortController();
+  scheduleTriggers(triggers, { cron: cron as typeof Deno.cron, start, signal, log, ...parts });
+  return jobs;
 }
 
 Deno.test("each cron trigger becomes a job that starts the workflow, and no other trigger does", async () => {
-  const { jobs, started } = recorded([
+  const started: string[] = [];
+  const jobs = jobsOf([
     { type: "manual" },
     { type: "cron", schedule: "0 9 * * 1" },
     { type: "cron", schedule: "*/5 * * * *" },
-  ]);
+  ], { start: (trigger) => Promise.resolve(void started.push(trigger)) });
   deepStrictEqual(jobs.map(({ name, schedule }) => [name, schedule]), [
     ["trigger 1", "0 9 * * MON"],
     ["trigger 2", "*/5 * * * *"],
@@ -79,13 +81,34 @@ Deno.test("each cron trigger becomes a job that starts the workflow, and no othe
   deepStrictEqual(started, ["cron 0 9 * * 1", "cron */5 * * * *"]);
 });
 
-const start = (): Promise<void> => Promise.resolve();
+const refusals: [string, Error, string, string][] = [
+  [
+    "is full",
+    new Busy(64),
+    "warn",
+    "skipped cron * * * * *: 64 runs are in flight, which is the limit",
+  ],
+  ["has a defect", new TypeError("bug"), "error", "cron * * * * * did not run"],
+];
+
+for (const [name, error, level, message] of refusals) {
+  Deno.test(`a trigger that comes due while the engine ${name} is logged, and no more`, async () => {
+    const environment = new TestEnvironment();
+    const [{ run }] = jobsOf([{ type: "cron", schedule: "* * * * *" }], {
+      start: () => Promise.reject(error),
+      log: environment.node("").log,
+    });
+    await run();
+    const [line] = environment.lines;
+    deepStrictEqual([line.level, line.message], [level, message]);
+  });
+}
 
 Deno.test("Deno itself takes what the weekdays were turned into", () => {
   for (const [, named] of weekdays.slice(0, -3)) {
     const end = new AbortController();
     const triggers = [{ type: "cron", schedule: `${NO_DAYS_BUT} ${named}` }] as const;
-    scheduleTriggers(triggers, { cron: Deno.cron, start, signal: end.signal });
+    scheduleTriggers(triggers, { cron: Deno.cron, start, log, signal: end.signal });
     end.abort();
   }
 });
@@ -94,7 +117,12 @@ Deno.test("a schedule that Deno does not take is named", () => {
   const { signal } = new AbortController();
   throws(
     () =>
-      scheduleTriggers([{ type: "cron", schedule: "at nine" }], { cron: Deno.cron, start, signal }),
+      scheduleTriggers([{ type: "cron", schedule: "at nine" }], {
+        cron: Deno.cron,
+        start,
+        log,
+        signal,
+      }),
     {
       name: "StartError",
       message: 'triggers[0].schedule: "at nine" is not a cron schedule',
@@ -104,7 +132,7 @@ Deno.test("a schedule that Deno does not take is named", () => {
 
 Deno.test("without --unstable-cron a cron trigger says what is missing", () => {
   const { signal } = new AbortController();
-  const parts = { cron: undefined, start, signal };
+  const parts = { cron: undefined, start, log, signal };
   scheduleTriggers([{ type: "manual" }], parts);
   throws(() => scheduleTriggers([{ type: "cron", schedule: "0 9 * * *" }], parts), {
     name: "StartError",

@@ -7,7 +7,7 @@ import {
   type Outcome,
   runNode,
 } from "./attempt.ts";
-import { type Clock, since } from "./clock.ts";
+import { type Clock, since, timeoutError } from "./clock.ts";
 import type { Graph } from "./graph.ts";
 import type { NodeFunction } from "./mod.ts";
 
@@ -61,12 +61,14 @@ export function link(
  *
  * A node starts as soon as its dependencies have succeeded, yet the result is what running one stage
  * after another gives: once a node has failed, no node of a later stage starts, its own stage runs to the
- * end, and outputs and errors of later stages that were already under way are left out.
+ * end, and outputs and errors of later stages that were already under way are left out. After `timeoutMs`,
+ * if given, the nodes that still run fail, and since every other one waits for one of these, none starts.
  */
 export async function execute(
   program: Program,
   payload: unknown,
   environment: RunEnvironment,
+  timeoutMs?: number,
 ): Promise<RunResult> {
   const { clock } = environment;
   const startedAt = clock.now().toISOString();
@@ -75,13 +77,17 @@ export async function execute(
   const outcomes = new Map<string, Outcome>();
   const settled = new Map<string, Promise<void>>();
   let lastStage = program.stages.length - 1;
+  const timeIsUp = new AbortController();
+  const cancel = timeoutMs === undefined ? undefined : clock.after(timeoutMs, () => {
+    timeIsUp.abort(timeoutError("the run timed out", timeoutMs));
+  });
 
   const start = async ({ id, run, dependencies }: Step, stage: number): Promise<void> => {
     await Promise.all(dependencies.map((dependency) => settled.get(dependency)));
     const outputs = dependencies.flatMap((dependency) => outcomes.get(dependency)?.output ?? []);
     if (stage > lastStage || outputs.length < dependencies.length) return;
     const input = inputOf(dependencies, outputs, source);
-    const outcome = await runNode(run, input, program, environment.node(id));
+    const outcome = await runNode(run, input, program, environment.node(id), timeIsUp.signal);
     outcomes.set(id, outcome);
     if (outcome.error !== undefined) lastStage = Math.min(lastStage, stage);
   };
@@ -89,6 +95,7 @@ export async function execute(
     for (const step of steps) settled.set(step.id, start(step, stage));
   }
   await Promise.all(settled.values());
+  cancel?.();
 
   const kept = program.stages.slice(0, lastStage + 1);
   const errors = collect(kept, outcomes, ({ error }) => error);

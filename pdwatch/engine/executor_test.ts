@@ -103,6 +103,33 @@ Deno.test("a node of a later stage that ran ahead of a failure is left out of th
   strictEqual(timing.nodeTimings.ahead.durationMs, 1);
 });
 
+Deno.test("a run's time limit fails the nodes that still run, keeps what is done and starts nothing", async () => {
+  const environment = new TestEnvironment();
+  const program = programOf(
+    {
+      done: echo("done", environment, 10),
+      hangs: () => new Promise(() => {}),
+      retried: failing("broken", environment, 20),
+      next: echo("next", environment),
+    },
+    ["done next", "hangs next"],
+    { retries: 9 },
+  );
+  const result = await environment.clock.until(execute(program, {}, environment, 5000));
+  deepStrictEqual([result.success, result.outputs], [false, { done: { done: {} } }]);
+  const error = "the run timed out after 5000ms";
+  deepStrictEqual(result.errors, { hangs: error, retried: error });
+  strictEqual(result.timing.durationMs, 5000);
+  deepStrictEqual(Object.keys(result.timing.nodeTimings), ["done", "hangs", "retried"]);
+});
+
+Deno.test("a run that is done in time leaves no timer", async () => {
+  const environment = new TestEnvironment();
+  const program = programOf({ a: echo("a", environment, 10) });
+  const { success } = await environment.clock.until(execute(program, {}, environment, 5000));
+  deepStrictEqual([success, environment.clock.pending], [true, 0]);
+});
+
 Deno.test("runs at the same time do not see one another", async () => {
   const environment = new TestEnvironment();
   const program = programOf({

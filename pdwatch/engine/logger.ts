@@ -12,11 +12,13 @@ export interface LogOutput {
   redact(text: string): string;
 }
 
-/** What a line is about; `runId` and `node` are absent from the engine's own lines. */
+/** What a line is about; the engine's own lines have a `workflow` only. */
 export interface LogScope {
   readonly workflow: string;
   readonly node?: string;
   readonly runId?: string;
+  /** Of the HTTP request that started the run. */
+  readonly requestId?: string;
 }
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -47,13 +49,14 @@ function jsonLine(
   message: string,
   args: unknown[],
 ): string {
-  const { workflow, node, runId } = scope;
+  const { workflow, node, runId, requestId } = scope;
   return JSON.stringify({
     time: time.toISOString(),
     level,
     workflow,
     node,
     runId,
+    requestId,
     message,
     args: args.length > 0 ? args : undefined,
   });

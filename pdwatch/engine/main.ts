@@ -22,6 +22,7 @@
  */
 
 import { sleep, systemClock } from "./clock.ts";
+import { consoleOf } from "./console.ts";
 import { scheduleTriggers } from "./cron.ts";
 import { messageOf, StartError } from "./errors.ts";
 import { link } from "./executor.ts";
@@ -42,6 +43,9 @@ interface Options {
   readonly graceMs: number;
 }
 
+/** Of Deno's own console, which nodes get no hold of. */
+const { log: toStdout, error: toStderr } = console;
+
 class UsageError extends Error {
   override name = "UsageError";
 }
@@ -56,6 +60,7 @@ async function main(options: Options, redactor: Redactor): Promise<number> {
   const places = secretPlaces(directory, options.secrets);
   const warn = once((message) => log.warn(message));
   redactor.learn(await readSecrets(places, warn));
+  Object.assign(console, consoleOf(log, systemClock.elapsed));
   keepAlive(log);
   const functions = await importNodes(directory, workflow.nodes);
   const runs = new Runs({
@@ -70,14 +75,16 @@ async function main(options: Options, redactor: Redactor): Promise<number> {
 
   const [stop, stopNow] = nextSignals();
   const schedules = new AbortController();
-  const start = (trigger: string): Promise<void> =>
-    runs.start(trigger, {}).then(
-      () => {},
-      (error) => log.error("a cron trigger did not run", error),
-    );
-  scheduleTriggers(workflow.triggers, { cron: Deno.cron, signal: schedules.signal, start });
+  scheduleTriggers(workflow.triggers, {
+    cron: Deno.cron,
+    signal: schedules.signal,
+    start: (trigger) => runs.start(trigger, {}),
+    log,
+  });
   const sourceDigest = await readSourceDigest(directory);
-  const server = listen(options.port, createHandler({ workflow, sourceDigest, runs }), log);
+  const newRequestId = (): string => crypto.randomUUID();
+  const handler = createHandler({ workflow, sourceDigest, runs, log, newRequestId });
+  const server = listen(options.port, handler);
   log.info("listening", { port: server.addr.port, sourceDigest });
 
   const signal = await stop;
@@ -123,7 +130,7 @@ async function readSourceDigest(directory: string): Promise<string | null> {
 function loggerFor(redactor: Redactor): (scope: LogScope) => Logger {
   const output = {
     format: Deno.stdout.isTerminal() ? "text" : "json",
-    write: console.log.bind(console),
+    write: toStdout,
     now: systemClock.now,
     redact: (text: string) => redactor.redact(text),
   } as const;
@@ -142,17 +149,9 @@ function keepAlive(log: Logger): void {
   });
 }
 
-function listen(
-  port: number,
-  handler: Deno.ServeHandler,
-  log: Logger,
-): Deno.HttpServer<Deno.NetAddr> {
-  const onError = (error: unknown): Response => {
-    log.error("a request failed within the engine", error);
-    return Response.json({ error: "internal error" }, { status: 500 });
-  };
+function listen(port: number, handler: Deno.ServeHandler): Deno.HttpServer<Deno.NetAddr> {
   try {
-    return Deno.serve({ hostname: "0.0.0.0", port, onListen: () => {}, onError }, handler);
+    return Deno.serve({ hostname: "0.0.0.0", port, onListen: () => {} }, handler);
   } catch (error) {
     throw new StartError(`cannot listen on port ${port}: ${messageOf(error)}`);
   }
@@ -218,7 +217,7 @@ if (import.meta.main) {
   } catch (error) {
     // Thrown on, it would be a rejection like a node's, which must not end the engine.
     const lines = redactor.redact(explain(error)).split("\n");
-    for (const line of lines) console.error(`pdwatch-engine: ${line}`);
+    for (const line of lines) toStderr(`pdwatch-engine: ${line}`);
     Deno.exit(error instanceof UsageError ? 2 : 1);
   }
 }

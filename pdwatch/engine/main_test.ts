@@ -19,7 +19,7 @@ function post(payload: unknown): RequestInit {
 
 /** Runs an engine that is expected to stop by itself. */
 async function outcomeOf(directory: string, ...args: string[]): Promise<[number, string]> {
-  const process = await spawnEngine(directory, ...args);
+  const process = await spawnEngine(directory, args);
   const { code, stdout, stderr } = await process.output();
   strictEqual(new TextDecoder().decode(stdout), "");
   return [code, new TextDecoder().decode(stderr).replaceAll(directory, "DIR")];
@@ -140,29 +140,105 @@ Deno.test("a node that misbehaves leaves an error under its id and the engine al
     strictEqual((await engine.ask("/health"))[0], 200);
   }));
 
-Deno.test("a node may not read the environment or other files, write to /app, or start a program", () =>
+Deno.test("a node that oversteps its permissions fails with what to do instead", () =>
   withWorkflow({
     nodes: {
-      tries: `export default async () => {
-        const attempts = {
-          env: () => Deno.env.get("HOME"),
-          read: () => Deno.readTextFile("/etc/passwd"),
-          write: () => Deno.writeTextFile("/app/x", ""),
-          run: () => new Deno.Command("true").output(),
-          ffi: () => Deno.dlopen("libc.so.6", {}),
-        };
-        const names = [];
-        for (const attempt of Object.values(attempts)) {
-          names.push(await (async () => await attempt())().then(() => "allowed", (error) => error.name));
-        }
-        return names;
-      };`,
+      connect: 'export default () => Deno.connect({ hostname: "db", port: 5432 });',
+      env: 'export default () => Deno.env.get("HOME");',
+      ffi: 'export default () => Deno.dlopen("libc.so.6", {});',
+      go:
+        "export default (_ctx, { urls }) => fetch(urls.declared).then((answer) => answer.text());",
+      http: `import http from "node:http";
+        export default () => new Promise((_, reject) => http.get("http://h.example").on("error", reject));`,
+      read: 'export default () => Deno.readTextFile("/etc/passwd");',
+      redirect: "export default (ctx, { urls }) => ctx.fetch('any', urls.redirect);",
+      run: 'export default () => new Deno.Command("true").output();',
+      service: 'export default (ctx) => ctx.fetch("github", "/repos");',
+      sys: "export default () => Deno.hostname();",
+      wraps: `export default () => fetch("https://other.example").catch((cause) => {
+        throw new Error("no luck", { cause });
+      });`,
+      write: 'export default () => Deno.writeTextFile("/app/x", "");',
     },
+    hosts: ["declared.example"],
+  }, async (directory) => {
+    await using gate = new Gate();
+    gate.open();
+    await using elsewhere = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+      () => Response.redirect("http://elsewhere.example:81/"),
+    );
+    const here = `127.0.0.1:${elsewhere.addr.port}`;
+    await using engine = await Engine.startNarrowed(directory, new URL(gate.url).host, here);
+    const urls = { declared: gate.url, redirect: `http://${here}/` };
+    const [, { errors, outputs }] = await engine.ask("/run", post({ urls }));
+    deepStrictEqual(outputs, { go: "go" });
+    const host = (node: string, name: string): string =>
+      `${name} is not a declared host; ` +
+      `in workflow.yaml set nodes.${node}.capabilities.net: ["declared.example", "${name}"]`;
+    deepStrictEqual(errors, {
+      connect: host("connect", "db:5432"),
+      env: "reads environment variable HOME, which is not permitted; " +
+        "take settings from ctx.config and credentials from ctx.secrets",
+      ffi: "loads the native library libc.so.6, which is not permitted; " +
+        "use a package without native code",
+      http: host("http", "h.example"),
+      read: "reads /etc/passwd, which is not permitted; " +
+        "only files below /app can be read: list them under config.include in workflow.yaml",
+      redirect: host("redirect", "elsewhere.example:81"),
+      run: "starts the program true, which is not permitted; " +
+        "the image holds no other program, so do it in TypeScript or ask a service for it",
+      service: host("service", "api.github.com"),
+      sys:
+        "asks the system for hostname, which is not permitted; take what you need from ctx.config",
+      wraps: `no luck: ${host("wraps", "other.example")}`,
+      write: "writes /app/x, which is not permitted; " +
+        "only below /tmp can files be written, and they last as long as the pod",
+    });
+  }));
+
+Deno.test("what nodes write to the console is a log line like any other, without secrets", () =>
+  withWorkflow({
+    nodes: {
+      tell: `console.log("imported");
+        export default (ctx) => {
+          console.table([ctx.secrets.github]);
+          console.error("token is %s", ctx.secrets.github.token);
+          return Promise.resolve(null);
+        };`,
+    },
+    files: { ".secrets/github": '{"token": "canary-1"}' },
   }, async (directory) => {
     await using engine = await Engine.start(directory);
-    const [, { outputs }] = await engine.ask("/run");
-    deepStrictEqual(outputs.tries, Array(5).fill("NotCapable"));
+    await engine.ask("/run");
+    strictEqual((await engine.logged('[{"token":"[redacted]"}]')).level, "info");
+    const { level, workflow, args } = await engine.logged("token is %s");
+    deepStrictEqual([level, workflow, args], ["error", "test", ["[redacted]"]]);
+    engine.signal("SIGTERM");
+    strictEqual((await engine.stopped()).stderr, "");
   }));
+
+Deno.test("over a socket: request ids, HEAD, time limits, and bodies that are too large", () =>
+  withWorkflow(
+    { nodes: { hang: "export default () => new Promise(() => {});" } },
+    async (directory) => {
+      await using engine = await Engine.start(directory);
+      const health = await engine.fetch("/health", { method: "HEAD" });
+      deepStrictEqual([health.status, await health.text()], [200, ""]);
+      match(health.headers.get("X-Request-Id") ?? "", /^[0-9a-f-]{36}$/);
+
+      const headers = { "X-Request-Id": "mine" };
+      const [status, { errors }] = await engine.ask("/run?timeout=20ms", { headers });
+      deepStrictEqual([status, errors], [500, { hang: "the run timed out after 20ms" }]);
+      strictEqual((await engine.logged("run failed")).requestId, "mine");
+
+      const large = "x".repeat(8 * 1024 * 1024 + 1);
+      const refused = [413, { error: "the body is larger than 8388608 bytes" }];
+      for (const body of [large, new Blob([large]).stream()]) {
+        deepStrictEqual(await engine.ask("/run", { method: "POST", body }), refused);
+      }
+    },
+  ));
 
 Deno.test("secrets reach nodes but not the log, and a rotated one counts for the next run", () =>
   withWorkflow({

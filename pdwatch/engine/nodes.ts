@@ -1,7 +1,8 @@
 /** Finds and imports the nodes' modules. */
 
-import { messageOf, StartError } from "./errors.ts";
+import { StartError } from "./errors.ts";
 import type { NodeFunction } from "./mod.ts";
+import { type Failing, failureOf } from "./permissions.ts";
 import type { Workflow } from "./workflow.ts";
 
 /**
@@ -16,11 +17,11 @@ export async function importNodes(
 ): Promise<Map<string, NodeFunction>> {
   const functions = new Map<string, NodeFunction>();
   const problems: string[] = [];
-  await Promise.all(Array.from(nodes, async ([id, { path }]) => {
+  await Promise.all(Array.from(nodes, async ([id, { path, hosts }]) => {
     try {
       functions.set(id, await importNode(directory, path));
     } catch (error) {
-      problems.push(`node ${id}: ${path} ${explain(error, directory)}`);
+      problems.push(`node ${id}: ${path} ${explain(error, directory, { id, hosts })}`);
     }
   }));
   if (problems.length > 0) throw new StartError(problems.sort().join("\n"));
@@ -67,14 +68,14 @@ async function realPath(path: string): Promise<string> {
 }
 
 /** One line with the place of the fault; paths as the author writes them, no colours. */
-function explain(error: unknown, directory: string): string {
+function explain(error: unknown, directory: string, node: Failing): string {
   if (error instanceof StartError) return error.message;
   const root = rootOf(directory);
   const stack = error instanceof Error ? error.stack ?? "" : "";
   const frames = stack.split("\n").filter((line) => line.trimStart().startsWith("at "));
   const place = frames.find((frame) => frame.includes(root)) ?? "";
   // deno-lint-ignore no-control-regex
-  const text = `${messageOf(error)}\n${place}`.replaceAll(/\x1b\[[0-9;]*m/g, "");
+  const text = `${failureOf(error, node)}\n${place}`.replaceAll(/\x1b\[[0-9;]*m/g, "");
   const lines = new Set(text.replaceAll(root, "").split("\n").map((line) => line.trim()));
   return `does not import: ${[...lines].join(" ").trim()}`;
 }

@@ -106,6 +106,13 @@ const refused: [string, string, Files, string, Files?][] = [
     "does not import: not today at a.ts:2:7",
   ],
   [
+    "a module that reads the environment",
+    "./a.ts",
+    { "flow/a.ts": 'Deno.env.get("HOME"); export default () => 7;' },
+    "does not import: reads environment variable HOME, which is not permitted; " +
+    "take settings from ctx.config and credentials from ctx.secrets at a.ts:1:10",
+  ],
+  [
     "a module that throws a string",
     "./a.ts",
     { "flow/a.ts": 'throw "not today";' },

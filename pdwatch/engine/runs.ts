@@ -6,6 +6,7 @@ import { createContext } from "./context.ts";
 import { execute, type Program, type RunResult } from "./executor.ts";
 import type { LogScope } from "./logger.ts";
 import type { Logger } from "./mod.ts";
+import { failureOf } from "./permissions.ts";
 import type { Redactor } from "./redaction.ts";
 import type { Secrets } from "./secrets.ts";
 import type { Workflow } from "./workflow.ts";
@@ -19,6 +20,14 @@ export interface RunsParts {
   readonly readSecrets: () => Promise<Secrets>;
   readonly logger: (scope: LogScope) => Logger;
   readonly newRunId: () => string;
+  /** More at once are refused. */
+  readonly maxInFlight?: number;
+}
+
+export interface RunOptions {
+  /** The time limit of the whole run, in milliseconds. */
+  readonly timeoutMs?: number;
+  readonly requestId?: string;
 }
 
 export interface Run {
@@ -26,10 +35,27 @@ export interface Run {
   readonly result: RunResult;
 }
 
-/** No run starts any more: the engine is about to stop. */
-export class Draining extends Error {
-  override name = "Draining";
+/** No run starts now; the message says why. */
+export class NotStarted extends Error {
+  override name = "NotStarted";
 }
+
+/** No run starts any more: the engine is about to stop. */
+export class Draining extends NotStarted {
+  constructor() {
+    super("the engine is stopping");
+  }
+}
+
+/** As many runs are in flight as there may be. */
+export class Busy extends NotStarted {
+  constructor(limit: number) {
+    super(`${limit} runs are in flight, which is the limit`);
+  }
+}
+
+/** Each may hold a payload and results in memory, of which a pod has 256 Mi by default. */
+const MAX_IN_FLIGHT = 64;
 
 export class Runs {
   readonly #parts: RunsParts;
@@ -48,14 +74,21 @@ export class Runs {
     return this.#running.size;
   }
 
+  /** @throws {NotStarted} if no run may start now. */
+  admit(): void {
+    const limit = this.#parts.maxInFlight ?? MAX_IN_FLIGHT;
+    if (this.#draining) throw new Draining();
+    if (this.#running.size >= limit) throw new Busy(limit);
+  }
+
   /**
    * Runs the workflow once. `trigger` says in the log what started it.
    *
-   * @throws {Draining} once {@link drain} was called.
+   * @throws {NotStarted} as {@link admit} does.
    */
-  async start(trigger: string, payload: unknown): Promise<Run> {
-    if (this.#draining) throw new Draining();
-    const run = this.#run(trigger, payload);
+  async start(trigger: string, payload: unknown, options: RunOptions = {}): Promise<Run> {
+    this.admit();
+    const run = this.#run(trigger, payload, options);
     this.#running.add(run);
     try {
       return await run;
@@ -70,29 +103,31 @@ export class Runs {
     await Promise.allSettled(this.#running);
   }
 
-  async #run(trigger: string, payload: unknown): Promise<Run> {
+  async #run(trigger: string, payload: unknown, options: RunOptions): Promise<Run> {
     const { workflow, program, clock, redactor, readSecrets, logger, newRunId } = this.#parts;
+    const { timeoutMs, requestId } = options;
     const id = newRunId();
+    const scope = { workflow: workflow.name, runId: id, requestId };
     const secrets = await readSecrets();
     redactor.learn(secrets);
-    const node = (nodeId: string): NodeEnvironment => this.#environment(nodeId, id, secrets);
-    const result = await execute(program, payload, { clock, node });
-    const log = logger({ workflow: workflow.name, runId: id });
+    const node = (nodeId: string): NodeEnvironment => this.#environment(nodeId, scope, secrets);
+    const result = await execute(program, payload, { clock, node }, timeoutMs);
+    const log = logger(scope);
     const details = { trigger, durationMs: result.timing.durationMs };
     if (result.success) log.info("run succeeded", details);
     else log.error("run failed", { ...details, errors: result.errors });
     return { id, result };
   }
 
-  #environment(node: string, runId: string, secrets: Secrets): NodeEnvironment {
+  #environment(id: string, scope: LogScope, secrets: Secrets): NodeEnvironment {
     const { workflow, clock, redactor, logger } = this.#parts;
-    const log = logger({ workflow: workflow.name, node, runId });
-    const config = workflow.nodes.get(node)?.config ?? {};
+    const log = logger({ ...scope, node: id });
+    const { config = {}, hosts } = workflow.nodes.get(id) ?? {};
     return {
       clock,
       log,
       context: (signal) => createContext({ config, secrets, log, signal }),
-      redact: (text) => redactor.redact(text),
+      describe: (thrown) => redactor.redact(failureOf(thrown, { id, hosts })),
     };
   }
 }

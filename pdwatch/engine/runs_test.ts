@@ -12,12 +12,17 @@ interface Line {
   workflow: string;
   node?: string;
   runId?: string;
+  requestId?: string;
   message: string;
   args?: unknown[];
 }
 
 /** Runs of one node `a`, whose secrets are read from `secrets` as it is at the time. */
-function runsOf(run: NodeFunction, secrets: { now: Secrets } = { now: {} }): {
+function runsOf(
+  run: NodeFunction,
+  secrets: { now: Secrets } = { now: {} },
+  maxInFlight?: number,
+): {
   runs: Runs;
   clock: VirtualClock;
   lines: Line[];
@@ -37,7 +42,7 @@ function runsOf(run: NodeFunction, secrets: { now: Secrets } = { now: {} }): {
       name: "hello",
       version: "1.0",
       triggers: [],
-      nodes: new Map([["a", { path: "./a.ts", config: { limit: 5 } }]]),
+      nodes: new Map([["a", { path: "./a.ts", config: { limit: 5 }, hosts: ["a.example"] }]]),
       edges: [],
       timeoutMs: 30_000,
       retries: 0,
@@ -48,6 +53,7 @@ function runsOf(run: NodeFunction, secrets: { now: Secrets } = { now: {} }): {
     readSecrets: () => Promise.resolve(secrets.now),
     logger: (scope) => createLogger(output, scope),
     newRunId: () => `run-${++count}`,
+    maxInFlight,
   });
   return { runs, clock, lines };
 }
@@ -85,6 +91,46 @@ Deno.test("a secret does not leave through an error's text", async () => {
   deepStrictEqual((await runs.start("manual", {})).result.errors, { a: "bad [redacted]" });
 });
 
+Deno.test("a refused host is named, with the line that allows it", async () => {
+  const refusal = 'Requires net access to "b.example:443", run again with the --allow-net flag';
+  const { runs } = runsOf(() => Promise.reject(new Deno.errors.NotCapable(refusal)));
+  deepStrictEqual((await runs.start("manual", {})).result.errors, {
+    a: "b.example is not a declared host; " +
+      'in workflow.yaml set nodes.a.capabilities.net: ["a.example", "b.example"]',
+  });
+});
+
+Deno.test("the id of the request is on every line of its run", async () => {
+  const { runs, lines } = runsOf((ctx) => {
+    ctx.log.info("hello");
+    return Promise.resolve(null);
+  });
+  await runs.start("manual", {}, { requestId: "request-1" });
+  deepStrictEqual(lines.map(({ message, requestId }) => [message, requestId]), [
+    ["hello", "request-1"],
+    ["run succeeded", "request-1"],
+  ]);
+});
+
+Deno.test("a run's time limit is the whole run's", async () => {
+  const { runs, clock } = runsOf(() => new Promise(() => {}));
+  const { result } = await clock.until(runs.start("manual", {}, { timeoutMs: 500 }));
+  deepStrictEqual(result.errors, { a: "the run timed out after 500ms" });
+});
+
+Deno.test("no more runs are in flight than there may be, and the next one has a place again", async () => {
+  const waiting = Promise.withResolvers<string>();
+  const { runs } = runsOf(() => waiting.promise, undefined, 2);
+  const inFlight = [runs.start("manual", {}), runs.start("manual", {})];
+  await rejects(runs.start("manual", {}), {
+    name: "NotStarted",
+    message: "2 runs are in flight, which is the limit",
+  });
+  waiting.resolve("done");
+  await Promise.all(inFlight);
+  strictEqual((await runs.start("manual", {})).result.success, true);
+});
+
 Deno.test("the end of each run is logged, with its trigger and what failed", async () => {
   const { runs, lines } = runsOf((_, input) =>
     input === "bad" ? Promise.reject(new Error("no")) : Promise.resolve(1)
@@ -117,7 +163,7 @@ Deno.test("draining waits for the runs in flight and starts no other", async () 
   strictEqual(runs.inFlight, 1);
   const drained = runs.drain();
   strictEqual(runs.draining, true);
-  await rejects(runs.start("manual", {}), { name: "Draining" });
+  await rejects(runs.start("manual", {}), { message: "the engine is stopping" });
   await clock.until(drained);
   strictEqual(clock.time, 500);
   strictEqual((await inFlight).result.outputs.a, "done");

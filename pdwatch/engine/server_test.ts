@@ -1,7 +1,8 @@
-import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import type { RunResult } from "./executor.ts";
-import { Draining, type Run } from "./runs.ts";
+import { Busy, Draining, type Run, type RunOptions } from "./runs.ts";
 import { createHandler, type Handler } from "./server.ts";
+import { TestEnvironment } from "./testing/environment.ts";
 import type { Workflow } from "./workflow.ts";
 
 const WORKFLOW: Workflow = {
@@ -19,11 +20,11 @@ const WORKFLOW: Workflow = {
 };
 
 /** A run whose output is what started it. */
-function echo(trigger: string, payload: unknown): Promise<Run> {
+function echo(trigger: string, payload: unknown, options?: RunOptions): Promise<Run> {
   const timing = { startedAt: "", completedAt: "", durationMs: 0, nodeTimings: {} };
   return Promise.resolve({
     id: "run-1",
-    result: { success: true, outputs: { trigger, payload }, errors: {}, timing },
+    result: { success: true, outputs: { trigger, payload, options }, errors: {}, timing },
   });
 }
 
@@ -32,9 +33,29 @@ async function failed(): Promise<Run> {
   return { id, result: { ...result, success: false, errors: { a: "broken" } } };
 }
 
-function serving(start = echo, draining = false): Handler {
-  const runs = { start, draining };
-  return createHandler({ workflow: WORKFLOW, sourceDigest: "sha256:abc", runs, maxBodyBytes: 20 });
+interface Serving {
+  readonly start?: typeof echo;
+  readonly admit?: () => void;
+  readonly draining?: boolean;
+  readonly environment?: TestEnvironment;
+}
+
+function serving(
+  { start = echo, admit = () => {}, draining = false, environment = new TestEnvironment() }:
+    Serving = {},
+): Handler {
+  return createHandler({
+    workflow: WORKFLOW,
+    sourceDigest: "sha256:abc",
+    runs: { start, admit, draining },
+    log: environment.node("").log,
+    newRequestId: () => "request-1",
+    maxBodyBytes: 20,
+  });
+}
+
+function request(path: string, init?: RequestInit, handler = serving()): Promise<Response> {
+  return handler(new Request(`http://localhost:8080${path}`, init));
 }
 
 async function ask(
@@ -42,7 +63,9 @@ async function ask(
   init?: RequestInit,
   handler = serving(),
 ): Promise<[number, unknown]> {
-  const response = await handler(new Request(`http://localhost:8080${path}`, init));
+  const response = await request(path, init, handler);
+  strictEqual(response.headers.get("Content-Type"), "application/json");
+  strictEqual(response.headers.get("X-Request-Id"), "request-1");
   return [response.status, await response.json()];
 }
 
@@ -64,6 +87,13 @@ const answers: [string, string, RequestInit | undefined, number, unknown][] = [
   }],
   ["readiness", "/ready", undefined, 200, { status: "ready" }],
   ["an unknown path", "/nowhere?x=1", undefined, 404, { error: "nothing is served at /nowhere" }],
+  ["a time limit that is none", "/run?timeout=soon", undefined, 400, {
+    error: "timeout must be a whole number and a unit, ms, s or m, such as 500ms, 30s or 2m, " +
+      'not "soon"',
+  }],
+  ["HEAD of a run, which would start one", "/run", { method: "HEAD" }, 405, {
+    error: "/run takes GET, POST, not HEAD",
+  }],
   ["a trailing slash", "/run/", undefined, 404, { error: "nothing is served at /run/" }],
   ["a wrong method", "/run", { method: "PUT" }, 405, { error: "/run takes GET, POST, not PUT" }],
   ["POST to health, even if a webhook wants it", "/health", { method: "POST" }, 405, {
@@ -97,97 +127,73 @@ for (const [name, path, init, status, body] of answers) {
   Deno.test(`answers ${name}`, async () => deepStrictEqual(await ask(path, init), [status, body]));
 }
 
-const payloads: [string, RequestInit | undefined, unknown][] = [
-  ["GET", undefined, {}],
-  ["POST without a body", { method: "POST" }, {}],
-  ["a JSON body", { method: "POST", body: '{"a": 1}', headers: json }, { a: 1 }],
-  ["a JSON body that is no object", { method: "POST", body: "[1]", headers: json }, [1]],
-  ["a JSON body with its character set", {
-    method: "POST",
-    body: '"ü"',
-    headers: { "Content-Type": "application/json; charset=utf-8" },
-  }, "ü"],
-  ["a kind of JSON", {
-    method: "POST",
-    body: '{"a": 1}',
-    headers: { "Content-Type": "application/vnd.api+json" },
-  }, { a: 1 }],
-  ["bytes without a type", { method: "POST", body: new TextEncoder().encode("[2]") }, [2]],
-];
-
-for (const [name, init, payload] of payloads) {
-  Deno.test(`/run takes ${name}`, async () => {
-    deepStrictEqual(await startedWith("/run", init), { trigger: "manual", payload });
+Deno.test("/run starts a run with its payload, time limit and request id", async () => {
+  const init = { method: "POST", body: '{"a": 1}', headers: json };
+  deepStrictEqual(await startedWith("/run?timeout=500ms", init), {
+    trigger: "manual",
+    payload: { a: 1 },
+    options: { requestId: "request-1", timeoutMs: 500 },
   });
-}
+});
 
-Deno.test("a body exactly as large as the limit is taken", async () => {
-  const body = `"${"x".repeat(18)}"`;
-  const { payload } = await startedWith("/run", { method: "POST", body, headers: json }) as {
-    payload: string;
+Deno.test("a webhook starts a run with the request, all of whose query is the author's", async () => {
+  const { trigger, payload, options } = await startedWith("/hooks/git%20hub?timeout=no") as {
+    trigger: string;
+    payload: { query: unknown };
+    options: unknown;
   };
-  strictEqual(payload.length, 18);
+  deepStrictEqual([trigger, payload.query], ["webhook /hooks/git hub", { timeout: "no" }]);
+  deepStrictEqual(options, { requestId: "request-1" });
 });
 
-Deno.test("a body that ends early is the client's fault", async () => {
-  const body = new ReadableStream({ pull: (controller) => controller.error(new Error("gone")) });
-  deepStrictEqual(await ask("/run", { method: "POST", body }), [400, {
-    error: "the body ended early",
-  }]);
+Deno.test("an id that the client sends is the request's, in an error's answer too", async () => {
+  const headers = { "X-Request-Id": "mine" };
+  for (const path of ["/run", "/nowhere"]) {
+    strictEqual((await request(path, { headers })).headers.get("X-Request-Id"), "mine");
+  }
 });
-
-Deno.test("a webhook's payload is the request: method, headers, query and body", async () => {
-  const init = { method: "PUT", body: '{"ref": 1}', headers: { ...json, "X-Event": "push" } };
-  deepStrictEqual(await startedWith("/hooks/git%20hub?a=1&b=x%20y", init), {
-    trigger: "webhook /hooks/git hub",
-    payload: {
-      method: "PUT",
-      headers: { "content-type": "application/json", "x-event": "push" },
-      query: { a: "1", b: "x y" },
-      body: { ref: 1 },
-      rawBody: '{"ref": 1}',
-    },
-  });
-});
-
-const bodies: [string, RequestInit, unknown][] = [
-  ["no body is null", {}, null],
-  ["a form is text", { method: "POST", body: new URLSearchParams({ a: "1" }) }, "a=1"],
-  ["JSON by another name is text", { method: "POST", body: "[1]" }, "[1]"],
-];
-
-for (const [name, init, body] of bodies) {
-  Deno.test(`in a webhook's payload ${name}`, async () => {
-    const { payload } = await startedWith("/hooks/git%20hub", init) as {
-      payload: { body: unknown };
-    };
-    deepStrictEqual(payload.body, body);
-  });
-}
 
 Deno.test("a failed run answers 500 with its result, and every run says its id", async () => {
-  const response = await serving(failed)(new Request("http://localhost/run"));
+  const response = await request("/run", {}, serving({ start: failed }));
   const { success, errors } = await response.json();
   deepStrictEqual([response.status, success, errors], [500, false, { a: "broken" }]);
   strictEqual(response.headers.get("X-Run-Id"), "run-1");
 });
 
 Deno.test("a wrong method is told the right ones", async () => {
-  const response = await serving()(new Request("http://localhost/run", { method: "DELETE" }));
+  const response = await request("/run", { method: "DELETE" });
   strictEqual(response.headers.get("Allow"), "GET, POST");
 });
 
-Deno.test("while it drains the engine is healthy, not ready, and takes no run", async () => {
-  const handler = serving(() => Promise.reject(new Draining()), true);
+const refusals: [string, Error, number][] = [
+  ["while it drains", new Draining(), 503],
+  ["while as many runs are in flight as there may be", new Busy(64), 429],
+];
+
+for (const [name, refusal, status] of refusals) {
+  Deno.test(`${name} the engine takes no run, reads no body, and says when to come again`, async () => {
+    const refuse = (): never => {
+      throw refusal;
+    };
+    const sent = new Request("http://localhost/run", { method: "POST", body: "{}", headers: json });
+    const response = await serving({ admit: refuse })(sent);
+    deepStrictEqual([response.status, await response.json()], [status, { error: refusal.message }]);
+    deepStrictEqual([response.headers.get("Retry-After"), sent.bodyUsed], ["1", false]);
+  });
+}
+
+Deno.test("while it drains the engine is healthy, but not ready", async () => {
+  const handler = serving({ draining: true });
   strictEqual((await ask("/health", undefined, handler))[0], 200);
   deepStrictEqual(await ask("/ready", undefined, handler), [503, { status: "draining" }]);
-  deepStrictEqual(await ask("/run", undefined, handler), [503, {
-    error: "the engine is stopping",
-  }]);
 });
 
-Deno.test("the engine's own fault is not hidden from whoever serves the handler", async () => {
-  await rejects(ask("/run", undefined, serving(() => Promise.reject(new Error("bug")))), {
-    message: "bug",
-  });
+Deno.test("the engine's own fault is logged with the request's id, and kept from the client", async () => {
+  const environment = new TestEnvironment();
+  const handler = serving({ start: () => Promise.reject(new Error("bug")), environment });
+  deepStrictEqual(await ask("/run", undefined, handler), [500, { error: "internal error" }]);
+  const [{ message, args }] = environment.lines;
+  strictEqual(message, "a request failed within the engine");
+  const [{ requestId, error }] = args as [{ requestId: string; error: { message: string } }];
+  deepStrictEqual([requestId, error.message], ["request-1", "bug"]);
 });

@@ -12,6 +12,8 @@ export interface NodeSpec {
   /** Relative to the workflow's directory, as the author wrote it. */
   readonly path: string;
   readonly config: Record<string, unknown>;
+  /** The hosts that it talks to; absent when workflow.yaml declares none. */
+  readonly hosts?: readonly string[];
 }
 
 export interface Workflow {
@@ -70,8 +72,17 @@ function trigger(value: unknown, index: number): Trigger {
 
 function node(id: string, value: unknown): NodeSpec {
   const at = `nodes.${id}`;
-  const { path, config } = object(value, at);
-  return { path: text(path, `${at}.path`), config: object(config ?? {}, `${at}.config`) };
+  const { path, config, capabilities } = object(value, at);
+  const { net } = object(capabilities ?? {}, `${at}.capabilities`);
+  return {
+    path: text(path, `${at}.path`),
+    config: object(config ?? {}, `${at}.config`),
+    ...(net === undefined ? {} : { hosts: hosts(net, `${at}.capabilities.net`) }),
+  };
+}
+
+function hosts(value: unknown, at: string): string[] {
+  return list(value, at).map((host, index) => text(host, `${at}[${index}]`));
 }
 
 function edge(value: unknown, index: number): Edge {

@@ -16,7 +16,7 @@ const COMPILED = {
       config: { limit: 5 },
       capabilities: { net: ["api.github.com"] },
     },
-    send: { path: "./nodes/send.ts" },
+    send: { path: "./nodes/send.ts", capabilities: null },
   },
   edges: [{ from: "fetch", to: "send" }],
   config: { timeoutMs: 500, retries: 2 },
@@ -28,7 +28,7 @@ Deno.test("a compiled workflow is read as it was written", () => {
     version: "1.10",
     triggers: COMPILED.triggers,
     nodes: new Map([
-      ["fetch", { path: "./nodes/fetch.ts", config: { limit: 5 } }],
+      ["fetch", { path: "./nodes/fetch.ts", config: { limit: 5 }, hosts: ["api.github.com"] }],
       ["send", { path: "./nodes/send.ts", config: {} }],
     ]),
     edges: COMPILED.edges,
@@ -66,6 +66,11 @@ const wrong: [string, unknown, string][] = [
     "a node's config that is a list",
     { ...COMPILED, nodes: { a: { path: "./a.ts", config: [] } } },
     "nodes.a.config must be an object",
+  ],
+  [
+    "a host that is none",
+    { ...COMPILED, nodes: { a: { path: "./a.ts", capabilities: { net: ["h", 7] } } } },
+    "nodes.a.capabilities.net[1] must be a string, and not empty",
   ],
   [
     "an edge without an end",

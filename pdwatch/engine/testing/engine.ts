@@ -10,10 +10,14 @@ export interface Stopped {
   readonly stderr: string;
 }
 
-/** Starts `main.ts` for the workflow in `directory`, where the engine's `deno.json` is written. */
+/**
+ * Starts `main.ts` for the workflow in `directory`, where the engine's `deno.json` is written; `net` is what
+ * the network is narrowed to.
+ */
 export async function spawnEngine(
   directory: string,
-  ...args: readonly string[]
+  args: readonly string[],
+  net: readonly string[] = [],
 ): Promise<Deno.ChildProcess> {
   const config = join(directory, "deno.json");
   await Deno.writeTextFile(
@@ -27,7 +31,7 @@ export async function spawnEngine(
       "--no-lock",
       "--cached-only",
       "--unstable-cron",
-      "--allow-net",
+      net.length === 0 ? "--allow-net" : `--allow-net=${net.join()}`,
       `--allow-read=${directory},${ENGINE},/app`,
       "--allow-write=/tmp",
       `--config=${config}`,
@@ -52,11 +56,23 @@ export class Engine implements AsyncDisposable {
     this.#stderr = new Response(process.stderr).text();
   }
 
-  static async start(directory: string, ...args: readonly string[]): Promise<Engine> {
+  static start(directory: string, ...args: readonly string[]): Promise<Engine> {
+    return Engine.#start(directory, args);
+  }
+
+  /** Starts an engine that reaches `hosts` only. */
+  static startNarrowed(directory: string, ...hosts: readonly string[]): Promise<Engine> {
+    return Engine.#start(directory, [], ["0.0.0.0", ...hosts]);
+  }
+
+  static async #start(
+    directory: string,
+    args: readonly string[],
+    net?: readonly string[],
+  ): Promise<Engine> {
     const workflow = join(directory, "workflow.yaml");
-    const engine = new Engine(
-      await spawnEngine(directory, "--workflow", workflow, "--port", "0", ...args),
-    );
+    const all = ["--workflow", workflow, "--port", "0", ...args];
+    const engine = new Engine(await spawnEngine(directory, all, net));
     const [{ port }] = (await engine.logged("listening")).args;
     engine.#url = `http://127.0.0.1:${port}`;
     return engine;

@@ -2,6 +2,7 @@
 
 import type { Limits, NodeEnvironment } from "../attempt.ts";
 import { createContext } from "../context.ts";
+import { messageOf } from "../errors.ts";
 import { link, type Program, type RunEnvironment } from "../executor.ts";
 import { createLogger } from "../logger.ts";
 import type { NodeFunction } from "../mod.ts";
@@ -23,7 +24,7 @@ export class TestEnvironment implements RunEnvironment {
       clock: this.clock,
       log,
       context: (signal) => createContext({ config: {}, secrets: {}, log, signal }),
-      redact: (text) => this.redact(text),
+      describe: (thrown) => this.redact(messageOf(thrown)),
     };
   }
 

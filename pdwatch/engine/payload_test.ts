@@ -1,0 +1,142 @@
+import { deepStrictEqual, rejects, strictEqual, throws } from "node:assert/strict";
+import { requestIdOf, runPayload, timeoutOf, webhookPayload } from "./payload.ts";
+
+const LIMIT = 20;
+const URL_OF = "http://localhost:8080/run";
+
+function requestOf(init?: RequestInit, query = ""): Request {
+  return new Request(URL_OF + query, init);
+}
+
+const encoder = new TextEncoder();
+const json = { "Content-Type": "application/json" };
+
+const payloads: [string, RequestInit | undefined, unknown][] = [
+  ["GET", undefined, {}],
+  ["POST without a body", { method: "POST" }, {}],
+  ["a JSON body", { method: "POST", body: '{"a": 1}', headers: json }, { a: 1 }],
+  ["a JSON body that is no object", { method: "POST", body: "[1]", headers: json }, [1]],
+  ["a JSON body with its character set", {
+    method: "POST",
+    body: '"ü"',
+    headers: { "Content-Type": "application/json; charset=utf-8" },
+  }, "ü"],
+  ["a kind of JSON", {
+    method: "POST",
+    body: '{"a": 1}',
+    headers: { "Content-Type": "application/vnd.api+json" },
+  }, { a: 1 }],
+  ["bytes without a type", { method: "POST", body: encoder.encode("[2]") }, [2]],
+];
+
+for (const [name, init, payload] of payloads) {
+  Deno.test(`/run takes ${name}`, async () => {
+    deepStrictEqual(await runPayload(requestOf(init), LIMIT), payload);
+  });
+}
+
+const large = `"${"x".repeat(LIMIT - 1)}"`;
+
+function inChunks(text: string): ReadableStream {
+  return ReadableStream.from([text.slice(0, 5), text.slice(5)].map((part) => encoder.encode(part)));
+}
+
+const refused: [string, RequestInit, number, string][] = [
+  ["is not JSON", { body: "{", headers: json }, 400, "the body is not valid JSON"],
+  [
+    "does not claim to be JSON",
+    { body: "hello" },
+    415,
+    "the body must be JSON, sent as application/json and not as text/plain;charset=UTF-8",
+  ],
+  [
+    "says that it is too large",
+    { body: "1", headers: { ...json, "Content-Length": "21" } },
+    413,
+    "the body is larger than 20 bytes",
+  ],
+  ["turns out too large", { body: inChunks(large) }, 413, "the body is larger than 20 bytes"],
+  [
+    "ends early",
+    { body: new ReadableStream({ pull: (controller) => controller.error(new Error("gone")) }) },
+    400,
+    "the body ended early",
+  ],
+];
+
+for (const [name, init, status, message] of refused) {
+  Deno.test(`/run refuses a body that ${name}`, () =>
+    rejects(runPayload(requestOf({ method: "POST", ...init }), LIMIT), { status, message }));
+}
+
+Deno.test("a body that says that it is too large is not read", async () => {
+  const request = requestOf({ method: "POST", body: "1", headers: { "Content-Length": "21" } });
+  await rejects(webhookPayload(request, LIMIT), { status: 413 });
+  strictEqual(request.bodyUsed, false);
+});
+
+Deno.test("a body exactly as large as the limit is taken", async () => {
+  const body = `"${"x".repeat(LIMIT - 2)}"`;
+  const headers = { ...json, "Content-Length": `${LIMIT}` };
+  strictEqual(
+    await runPayload(requestOf({ method: "POST", body, headers }), LIMIT),
+    JSON.parse(body),
+  );
+});
+
+Deno.test("a webhook's payload is the request: method, headers, query and body", async () => {
+  const init = { method: "PUT", body: '{"ref": 1}', headers: { ...json, "X-Event": "push" } };
+  deepStrictEqual(await webhookPayload(requestOf(init, "?a=1&b=x%20y"), LIMIT), {
+    method: "PUT",
+    headers: { "content-type": "application/json", "x-event": "push" },
+    query: { a: "1", b: "x y" },
+    body: { ref: 1 },
+    rawBody: '{"ref": 1}',
+  });
+});
+
+const bodies: [string, RequestInit, unknown][] = [
+  ["no body is null", {}, null],
+  ["a form is text", { method: "POST", body: new URLSearchParams({ a: "1" }) }, "a=1"],
+  ["JSON by another name is text", { method: "POST", body: "[1]" }, "[1]"],
+];
+
+for (const [name, init, body] of bodies) {
+  Deno.test(`in a webhook's payload ${name}`, async () => {
+    deepStrictEqual((await webhookPayload(requestOf(init), LIMIT)).body, body);
+  });
+}
+
+const ids: [string, string | undefined, string | undefined][] = [
+  ["a UUID", "0b9d5e2c-6c1f-4f7e-9f27-7d1f4f5f3c11", "0b9d5e2c-6c1f-4f7e-9f27-7d1f4f5f3c11"],
+  [
+    "a trace id",
+    "Root=1-67891233-abcdef012345678912345678",
+    "Root=1-67891233-abcdef012345678912345678",
+  ],
+  ["nothing", undefined, undefined],
+  ["an empty one", "", undefined],
+  ["one with a space", "a b", undefined],
+  ["one that quotes", 'a"b', undefined],
+  ["as long a one as there may be", "x".repeat(128), "x".repeat(128)],
+  ["one that is too long", "x".repeat(129), undefined],
+];
+
+for (const [name, sent, taken] of ids) {
+  Deno.test(`as the request's id ${name} is ${taken === undefined ? "not " : ""}taken`, () => {
+    const headers: HeadersInit = sent === undefined ? {} : { "X-Request-Id": sent };
+    strictEqual(requestIdOf(requestOf({ headers })), taken);
+  });
+}
+
+Deno.test("the run's time limit is written as in workflow.yaml", () => {
+  strictEqual(timeoutOf(requestOf({}, "?timeout=2m")), 120_000);
+  strictEqual(timeoutOf(requestOf()), undefined);
+  for (const wrong of ["", "30", "-1s", "0s", "1h"]) {
+    throws(() => timeoutOf(requestOf({}, `?timeout=${wrong}`)), {
+      status: 400,
+      message: "timeout must be a whole number and a unit, ms, s or m, such as 500ms, 30s or 2m, " +
+        `not "${wrong}"`,
+    });
+  }
+});
