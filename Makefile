@@ -36,9 +36,12 @@ format: $(STAMP) ## put the format of Python and TypeScript files right
 reference: $(STAMP) ## write the man pages and completion scripts anew, from the commands
 	$(BIN)/python -m pdwatch.cli.reference
 
-engine-check: $(STAMP) ## deno fmt, lint, check and test of the engine and examples
+engine-check: $(STAMP) ## deno fmt, lint, check, test and coverage (95 %) of the engine; fmt, lint, check of examples
 	cd pdwatch/engine && PATH="$(CURDIR)/$(BIN):$$PATH" && \
-	  deno fmt --check && deno lint && deno check . && deno task test && \
+	  coverage=$$(mktemp -d) && trap 'rm -rf "$$coverage"' EXIT && \
+	  deno fmt --check && deno lint && deno check . && \
+	  deno task test --coverage="$$coverage" --coverage-raw-data-only && \
+	  deno coverage --threshold=95 --include="^file://$$PWD/" --exclude='/testing/|_test\.ts$$' "$$coverage" && \
 	  cd ../../examples && deno fmt --check && deno lint && deno check .
 
 pytest: $(STAMP) ## the Python tests; bring up the testbed and take it down
