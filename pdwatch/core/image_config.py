@@ -31,7 +31,7 @@ _RUN_FIELDS = (
 )
 """The fields of ``config`` that the OCI image spec knows."""
 _PLATFORM_FIELDS = {"Architecture": "architecture", "Os": "os", "Variant": "variant"}
-_METADATA = ("LABEL", "ENV", "USER", "EXPOSE", "ENTRYPOINT", "CMD")
+METADATA_INSTRUCTIONS = ("LABEL", "ENV", "USER", "EXPOSE", "ENTRYPOINT", "CMD")
 """Instructions that never make a layer."""
 
 
@@ -117,7 +117,7 @@ def _history(dockerfile: str, *, below: int, above: Sequence[str]) -> Iterator[d
     remaining = list(above)
     for line in instructions:
         word = line.partition(" ")[0]
-        layerless = word in _METADATA or (word == "WORKDIR" and remaining[:1] != [EMPTY_LAYER])
+        layerless = word in METADATA_INSTRUCTIONS or (word == "WORKDIR" and remaining[:1] != [EMPTY_LAYER])
         if not layerless:
             remaining = remaining[1:]
         yield {"created": EPOCH, "created_by": line, **({"empty_layer": True} if layerless else {})}

@@ -20,6 +20,7 @@ ROLLED_BACK_ANNOTATION = "pdwatch.dev/rolled-back-from"
 """On a Deployment that was rolled back: the digest that must not be rolled out again until the next save."""
 
 IMAGE_DIGEST_LABEL = "dev.pdwatch.source-digest"
+IMAGE_VERSION_LABEL = "org.opencontainers.image.version"
 IMAGE_WORKFLOW_LABEL = "dev.pdwatch.workflow"
 IMAGE_BUILD_LABEL = "dev.pdwatch.build"
 """On what a build leaves in Docker until it ends: tells one build's images from all others."""

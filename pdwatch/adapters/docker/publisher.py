@@ -79,7 +79,9 @@ class RegistryPublisher:
 
 
 async def _name(api: DockerApi, image: BuiltImage) -> None:
-    """Make the moving references name an image that was not built just now; its build has named any other."""
-    if image.cached:
-        for ref in image.tags[1:]:
-            await tag(api, image.id, ref)
+    """Make the moving references name an image that was not built just now; its build has named any other.
+
+    Docker notes when an image was last named so, which tells old ones from new; a build does not count there.
+    """
+    for ref in image.tags[1:] or image.tags if image.cached else image.tags[:1]:
+        await tag(api, image.id, ref)

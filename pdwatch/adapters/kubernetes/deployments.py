@@ -50,18 +50,29 @@ async def no_workflow(api: Api, namespace: str, name: str) -> NotFoundError:
     )
 
 
-async def replica_sets(api: Api, name: str, *, namespace: str | None) -> Sequence[Manifest]:
-    """Return the ReplicaSets (apps/v1) that Kubernetes keeps for a workflow, of all namespaces if it is None.
+async def replica_sets(api: Api, name: str | None, *, namespace: str | None) -> Sequence[Manifest]:
+    """Return the ReplicaSets (apps/v1) that Kubernetes keeps for a workflow, in a namespace.
+
+    Without a name they are those of all workflows; without a namespace, of all namespaces.
 
     Raises:
         ForbiddenError: RBAC does not let them be listed there.
         ClusterError: Or another of its subclasses, by cause.
     """
     where = "" if namespace is None else f"/namespaces/{namespace}"
-    selector = f"{MANAGED_SELECTOR},{NAME_LABEL}={name}"
+    selector = MANAGED_SELECTOR if name is None else f"{MANAGED_SELECTOR},{NAME_LABEL}={name}"
     found = await api.request("GET", f"/apis/apps/v1{where}/replicasets", query={"labelSelector": selector})
     items: Sequence[Manifest] = found.get("items") or ()
     return items
+
+
+async def remembered_images(api: Api, name: str | None = None, *, namespace: str | None) -> frozenset[str]:
+    """Return the references of the images that ReplicaSets name; see :func:`replica_sets`."""
+    return frozenset(
+        container["image"]
+        for each in await replica_sets(api, name, namespace=namespace)
+        for container in each["spec"]["template"]["spec"]["containers"]
+    )
 
 
 async def remove_annotation(api: Api, deployment: ObservedDeployment, key: str) -> Manifest:

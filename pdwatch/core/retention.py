@@ -1,0 +1,134 @@
+"""Which images of workflows Docker need not keep: all but the newest few and whatever is still in use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from pdwatch.core.image import DIGEST_DIGITS, parse_reference
+from pdwatch.core.image_config import EMPTY_LAYER, METADATA_INSTRUCTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from datetime import datetime
+
+KEPT_IMAGES = 3
+"""Of each workflow, whether they are used or not."""
+ABANDONED_AFTER = timedelta(hours=1)
+"""A build that has taken longer has ended, and nobody is left to remove what it made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredImage:
+    """An image in Docker that pdwatch built; its labels say ``workflow``, ``version``, ``source_digest``."""
+
+    id: str
+    workflow: str
+    version: str
+    source_digest: str
+    references: tuple[str, ...] = ()
+    """``repository:tag``."""
+    pins: tuple[str, ...] = ()
+    """``repository@sha256:…``, once it was pushed."""
+    delivered_at: datetime
+    """When it was last published."""
+    building_since: datetime | None = None
+    """When it was made, if it is what a build leaves in Docker until it ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What to take away from an image: these references, or all of it, since it has no name."""
+
+    image: StoredImage
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """How many images are gone, and how many bytes with them that no other image shares."""
+
+    count: int
+    bytes: int
+
+
+def surplus(
+    images: Iterable[StoredImage], *, in_use: Collection[str], keep: int, now: datetime
+) -> tuple[Removal, ...]:
+    """Decide which images go.
+
+    Kept are the newest ``keep`` of each workflow that have a name, and what ``in_use`` names. References that
+    pdwatch did not make stay, and with them the image.
+
+    Args:
+        images: What pdwatch built.
+        in_use: References that ReplicaSets name and IDs of images that containers run.
+        keep: How many of each workflow stay, used or not.
+        now: For builds that nobody has ended.
+    """
+    used = {_normal(each) for each in in_use}
+    by_workflow = sorted(images, key=lambda image: image.workflow)
+    return tuple(
+        removal
+        for _, group in groupby(by_workflow, key=lambda image: image.workflow)
+        for removal in _removals(list(group), used=used, keep=keep, now=now)
+    )
+
+
+def freed_bytes(layers: Sequence[str], history: Sequence[tuple[str, int]], *, removed: int) -> int:
+    """Return the size of an image's topmost layers, in bytes.
+
+    Args:
+        layers: The diff IDs, lowest first.
+        history: The instruction and the size of each step, newest first, as Docker lists them.
+        removed: How many layers are gone with the image.
+    """
+    # Neither metadata nor a WORKDIR that finds its directory make a layer that has a size.
+    sizes = [
+        size for step, size in history if step.partition(" ")[0] not in {*METADATA_INSTRUCTIONS, "WORKDIR"}
+    ]
+    gone = [layer for layer in layers[len(layers) - removed :] if layer != EMPTY_LAYER]
+    return sum(sizes[: len(gone)])
+
+
+def _removals(
+    images: Sequence[StoredImage], *, used: Collection[str], keep: int, now: datetime
+) -> Iterator[Removal]:
+    newest_first = sorted(images, key=lambda image: (image.delivered_at, image.id), reverse=True)
+    named = [image for image in newest_first if image.references]
+    nameless = [image for image in newest_first if not image.references and not _under_way(image, now)]
+    for image in named[keep:]:
+        ours = tuple(ref for ref in image.references if _is_ours(ref, image))
+        if ours and not _is_used(image, used):
+            yield Removal(image=image, references=ours)
+    for image in nameless:
+        if not _is_used(image, used):
+            yield Removal(image=image)
+
+
+def _under_way(image: StoredImage, now: datetime) -> bool:
+    return image.building_since is not None and now - image.building_since < ABANDONED_AFTER
+
+
+def _is_used(image: StoredImage, used: Collection[str]) -> bool:
+    return any(name in used for name in (image.id, *image.references, *image.pins))
+
+
+def _is_ours(reference: str, image: StoredImage) -> bool:
+    """Tell whether :func:`pdwatch.core.image.image_references` gave the image this reference."""
+    ref = parse_reference(reference)
+    if ref is None or ref.repository.rpartition("/")[2] != image.workflow:
+        return False
+    moving = image.version.replace(".", "-")
+    short = image.source_digest.removeprefix("sha256:")[:DIGEST_DIGITS]
+    return ref.tag in {moving, f"{moving}-{short}"}
+
+
+def _normal(name: str) -> str:
+    """Return a reference as Docker lists it: what is pinned by digest without its tag."""
+    ref = parse_reference(name)
+    if ref is None or name.startswith("sha256:"):
+        return name
+    return f"{ref.repository}@{ref.digest}" if ref.digest else f"{ref.repository}:{ref.tag}"

@@ -1,0 +1,169 @@
+"""Which images stay in Docker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdwatch.core.image_config import EMPTY_LAYER
+from pdwatch.core.retention import ABANDONED_AFTER, StoredImage, freed_bytes, surplus
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def digest(number: int) -> str:
+    return f"sha256:{number:064x}"
+
+
+def stored(number: int, *, workflow: str = "hello", **fields: object) -> StoredImage:
+    """The image of the workflow's save of that number; the higher, the newer."""
+    source_digest = f"sha256:{number:012x}{'0' * 52}"
+    image = StoredImage(
+        id=digest(number),
+        workflow=workflow,
+        version="1.0",
+        source_digest=source_digest,
+        references=(f"{workflow}:1-0-{number:012x}",),
+        delivered_at=NOW + timedelta(minutes=number),
+    )
+    return replace(image, **fields)  # type: ignore[arg-type]
+
+
+FIVE = [stored(number) for number in (3, 1, 5, 2, 4)]
+NAMELESS = stored(1, references=())
+
+
+def removed(images: list[StoredImage], *in_use: str, keep: int = 3) -> dict[str, tuple[str, ...]]:
+    return {each.image.id: each.references for each in surplus(images, in_use=in_use, keep=keep, now=NOW)}
+
+
+@pytest.mark.parametrize(
+    ("images", "in_use", "expected"),
+    [
+        pytest.param(FIVE[:3], (), {}, id="as many as are kept: none"),
+        pytest.param(FIVE, (), {1, 2}, id="more: the oldest, whatever their order"),
+        pytest.param(FIVE, ("hello:1-0-000000000001",), {2}, id="one that a ReplicaSet names stays"),
+        pytest.param(FIVE, (digest(1), digest(2)), set(), id="those that containers run stay"),
+        pytest.param(
+            [*FIVE, *(stored(number, workflow="other") for number in (6, 7, 8))],
+            (),
+            {1, 2},
+            id="another workflow's count by themselves",
+        ),
+        pytest.param(
+            [*FIVE[1:], stored(3, pins=("registry:5000/team/hello@sha256:" + "a" * 64,), delivered_at=NOW)],
+            ("registry:5000/team/hello:1-0@sha256:" + "a" * 64,),
+            {1},
+            id="a pushed one that a ReplicaSet pins stays",
+        ),
+        pytest.param([NAMELESS, *FIVE[2:]], (), {1}, id="one without a name goes, however few there are"),
+        pytest.param([NAMELESS], (digest(1),), set(), id="one without a name stays while it is run"),
+        pytest.param(
+            [replace(NAMELESS, building_since=NOW)], (), set(), id="what a build under way has made stays"
+        ),
+        pytest.param(
+            [replace(NAMELESS, building_since=NOW - ABANDONED_AFTER)],
+            (),
+            {1},
+            id="what a build left that nobody ended goes",
+        ),
+    ],
+)
+def test_what_goes(images: list[StoredImage], in_use: tuple[str, ...], expected: set[int]):
+    assert removed(images, *in_use).keys() == {digest(number) for number in expected}
+
+
+@pytest.mark.parametrize(
+    ("references", "taken"),
+    [
+        pytest.param(("hello:1-0",), ("hello:1-0",), id="the moving tag"),
+        pytest.param(
+            ("registry:5000/team/hello:1-0", "hello:1-0-000000000001"),
+            ("registry:5000/team/hello:1-0", "hello:1-0-000000000001"),
+            id="both tags, in any registry",
+        ),
+        pytest.param(
+            ("hello:1-0-000000000001", "other:1-0-000000000001", "hello:release", "hello:1-1"),
+            ("hello:1-0-000000000001",),
+            id="other workflows' and people's own tags stay",
+        ),
+        pytest.param(("hello:release",), None, id="an image that only people's tags name stays"),
+    ],
+)
+def test_only_references_that_pdwatch_made_are_taken_away(
+    references: tuple[str, ...], taken: tuple[str, ...] | None
+):
+    assert removed([stored(1, references=references), *FIVE[2:]], keep=2).get(digest(1)) == taken
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[list[StoredImage], list[str], int]:
+    numbers = draw(st.lists(st.integers(0, 30), unique=True, max_size=12))
+    images = [
+        stored(
+            number,
+            workflow=(workflow := draw(st.sampled_from(["hello", "other"]))),
+            references=draw(
+                st.sampled_from(
+                    [(), (f"{workflow}:1-0-{number:012x}",), (f"{workflow}:1-0", f"me/{workflow}:mine")]
+                )
+            ),
+        )
+        for number in numbers
+    ]
+    names = [name for image in images for name in (image.id, *image.references)]
+    return (
+        images,
+        draw(st.lists(st.sampled_from(names), max_size=4)) if names else [],
+        draw(st.integers(1, 4)),
+    )
+
+
+@given(worlds())
+def test_what_is_used_and_the_newest_stay_and_a_second_time_there_is_nothing_to_do(
+    world: tuple[list[StoredImage], list[str], int],
+):
+    images, in_use, keep = world
+    removals = surplus(images, in_use=in_use, keep=keep, now=NOW)
+    gone = {each.image.id for each in removals}
+    for image in images:
+        assert not (image.id in gone and {image.id, *image.references} & set(in_use))
+    for workflow in ("hello", "other"):
+        named = [image for image in images if image.workflow == workflow and image.references]
+        newest = sorted(named, key=lambda image: image.delivered_at)[-keep:]
+        assert gone.isdisjoint(image.id for image in newest)
+    taken = {reference for each in removals for reference in each.references}
+    left = [
+        replace(image, references=tuple(ref for ref in image.references if ref not in taken))
+        for image in images
+    ]
+    left = [image for image in left if image.references or image.id not in gone]
+    assert surplus(left, in_use=in_use, keep=keep, now=NOW) == ()
+
+
+STEPS = [
+    ("LABEL a=b", 0),
+    ("COPY .sources/ /", 500),
+    ("COPY .dependencies/ /", 0),
+    ("WORKDIR /app", 0),
+    ("COPY .engine/ /", 3000),
+    ("ENV A=b", 0),
+    ("FROM base", 100_000),
+]
+LAYERS = ["sha256:base", "sha256:engine", EMPTY_LAYER, "sha256:dependencies", "sha256:sources"]
+
+
+@pytest.mark.parametrize(
+    ("removed_layers", "size"), [(0, 0), (1, 500), (2, 500), (3, 500), (4, 3500), (5, 103_500)]
+)
+def test_the_bytes_that_are_freed_are_those_of_the_layers_that_are_gone(removed_layers: int, size: int):
+    assert freed_bytes(LAYERS, STEPS, removed=removed_layers) == size
+
+
+def test_an_empty_layer_that_the_builder_made_no_layer_for_counts_for_nothing():
+    without_workdir = [layer for layer in LAYERS if layer != EMPTY_LAYER]
+    assert freed_bytes(without_workdir, STEPS, removed=3) == 3500
