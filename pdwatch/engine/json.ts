@@ -7,13 +7,10 @@
  * @throws {TypeError} saying what in the value JSON can't hold, and where.
  */
 export function encodeOutput(value: unknown): string {
-  if (value === undefined) {
-    throw new TypeError(
-      "returned undefined, which JSON can't hold; return null to pass nothing on",
-    );
-  }
   refuse(value, [], new Set());
-  return JSON.stringify(value);
+  const text: string | undefined = JSON.stringify(value);
+  if (text !== undefined) return text;
+  throw new TypeError("returned undefined, which JSON can't hold; return null to pass nothing on");
 }
 
 function refuse(value: unknown, path: string[], ancestors: Set<object>): void {

@@ -30,6 +30,11 @@ const refused: [string, unknown, string][] = [
     undefined,
     "returned undefined, which JSON can't hold; return null to pass nothing on",
   ],
+  [
+    "a value whose toJSON gives undefined",
+    { toJSON: () => undefined },
+    "returned undefined, which JSON can't hold; return null to pass nothing on",
+  ],
   ["a BigInt", { n: [1n] }, "returned what JSON can't hold: the result.n[0] is of type bigint"],
   ["a function", { f: () => 1 }, "returned what JSON can't hold: the result.f is of type function"],
   ["a symbol", Symbol("s"), "returned what JSON can't hold: the result is of type symbol"],

@@ -43,8 +43,9 @@ interface Options {
   readonly graceMs: number;
 }
 
-/** Of Deno's own console, which nodes get no hold of. */
+/** Deno's own, of which nodes get no hold. */
 const { log: toStdout, error: toStderr } = console;
+const { exit } = Deno;
 
 class UsageError extends Error {
   override name = "UsageError";
@@ -137,8 +138,11 @@ function loggerFor(redactor: Redactor): (scope: LogScope) => Logger {
   return (scope) => createLogger(output, scope);
 }
 
-/** A node may leave a promise or a timer behind; what that throws must not end the engine. */
+/** Neither a node nor what the promises and timers that it leaves behind throw must end the engine. */
 function keepAlive(log: Logger): void {
+  Deno.exit = () => {
+    throw new Error("a node can't end the engine; return, or throw an error");
+  };
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     log.error("a promise was rejected that nothing waits for", event.reason);
@@ -213,11 +217,11 @@ function explain(error: unknown): string {
 if (import.meta.main) {
   const redactor = new Redactor();
   try {
-    Deno.exit(await main(parseArguments(Deno.args), redactor));
+    exit(await main(parseArguments(Deno.args), redactor));
   } catch (error) {
     // Thrown on, it would be a rejection like a node's, which must not end the engine.
     const lines = redactor.redact(explain(error)).split("\n");
     for (const line of lines) toStderr(`pdwatch-engine: ${line}`);
-    Deno.exit(error instanceof UsageError ? 2 : 1);
+    exit(error instanceof UsageError ? 2 : 1);
   }
 }

@@ -115,6 +115,8 @@ Deno.test("a second signal does not wait for the run in flight", () =>
 Deno.test("a node that misbehaves leaves an error under its id and the engine alive", () =>
   withWorkflow({
     nodes: {
+      exits: 'import process from "node:process"; export default () => process.exit(7);',
+      ends: "export default () => Deno.exit(7);",
       forgets: `export default () => {
         Promise.reject(new Error("nobody waits for me"));
         setTimeout(() => { throw new Error("nor for me"); });
@@ -131,13 +133,18 @@ Deno.test("a node that misbehaves leaves an error under its id and the engine al
     await using engine = await Engine.start(directory);
     const [status, { errors, outputs }] = await engine.ask("/run");
     deepStrictEqual([status, outputs], [500, { forgets: null }]);
+    const exits = "a node can't end the engine; return, or throw an error";
     deepStrictEqual(errors, {
+      ends: exits,
+      exits,
       hangs: "timed out after 50ms",
       late: "timed out after 50ms",
       responds: "returned what JSON can't hold: the result is of type Response",
       throws: "threw 7, which is not an Error",
     });
     strictEqual((await engine.ask("/health"))[0], 200);
+    engine.signal("SIGTERM");
+    strictEqual((await engine.stopped()).code, 0);
   }));
 
 Deno.test("a node that oversteps its permissions fails with what to do instead", () =>
