@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdwatch.adapters.context import BLOCK_BYTES, off_loop, tar_chunks
-from pdwatch.core.build_context import ContextDirectory, ContextEntry, ContextFile
+from pdwatch.core.build_context import ContextDirectory, ContextEntry, ContextFile, ContextLink
 from pdwatch.core.model import SourceFile
 from pdwatch.errors import SourceChangedError
 
@@ -44,6 +44,14 @@ def test_an_archive_holds_the_entries_and_nothing_else(tree: dict[str, bytes]) -
         assert (member.mtime, member.uid, member.gid, member.uname, member.gname) == (0, 0, 0, "", "")
         assert member.mode == 0o644
         assert not {key for key in member.pax_headers if "xattr" in key.lower()}
+
+
+def test_a_link_is_written_as_one() -> None:
+    target = "../" * 60 + "a"
+    content = archive(ContextLink(path="b/link", target=target))
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        (member,) = tar.getmembers()
+    assert (member.issym(), member.linkname, member.size, member.mtime) == (True, target, 0, 0)
 
 
 @given(trees)

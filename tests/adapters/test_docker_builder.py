@@ -22,7 +22,6 @@ from pdwatch.errors import (
     BaseImageError,
     BuildFailedError,
     DockerError,
-    InvalidWorkflowError,
     SourceChangedError,
 )
 from tests.adapters.docker_proxy import docker_proxy, no_buildkit, refusal
@@ -377,15 +376,6 @@ async def test_a_file_that_changes_after_the_scan_ends_the_build(
     with pytest.raises(SourceChangedError, match=r"greet\.ts changed"):
         await builder(either).build(request)
     assert await nameless(docker, workflow.name) == []
-
-
-async def test_a_configuration_that_is_no_json_is_a_problem_with_its_place(
-    api: DockerApi, workflow: Workflow
-) -> None:
-    workflow.save("deno.json", '{\n  "imports" {}\n}')
-    with pytest.raises(InvalidWorkflowError) as failed:
-        await workflow.build(api)
-    assert failed.value.message == f"{workflow.root}/deno.json:2:13: is not JSON: Expecting ':' delimiter"
 
 
 @pytest.mark.parametrize("step", ["FROM", "COPY .engine", "COPY .sources", "exporting|LABEL org"])

@@ -10,6 +10,7 @@ from pdwatch.core.build_context import (
     ContextDirectory,
     ContextEntry,
     ContextFile,
+    ContextLink,
     build_context,
     deno_config_file,
     recipe_digest,
@@ -60,6 +61,19 @@ def test_each_file_lies_in_the_tree_of_its_layer() -> None:
         ".sources/app/workflow.yaml",
         "Dockerfile.pipedreamer",
     ]
+
+
+def test_links_and_package_json_lie_in_the_layer_of_dependencies() -> None:
+    found = snapshot("node_modules/.deno/a/x.js", "node_modules/a", "package.json")
+    files = tuple(
+        replace(file, size=0, target=".deno/a") if file.path == "node_modules/a" else file
+        for file in found.files
+    )
+    entries = build_context(
+        replace(found, files=files), dockerfile="FROM x\n", engine=ENGINE, deno_config=b"{}"
+    )
+    assert ContextLink(path=".dependencies/app/node_modules/a", target=".deno/a") in entries
+    assert ".dependencies/app/package.json" in [entry.path for entry in entries]
 
 
 def test_pdwatch_adds_the_compiled_workflow_and_the_digest() -> None:
@@ -116,7 +130,7 @@ def test_the_recipe_changes_with_the_engine_alone(monkeypatch: pytest.MonkeyPatc
     [
         ("dockerfile", lambda *_, **__: "FROM other\n"),
         ("compiled_workflow", lambda _: {"other": True}),
-        ("merged_deno_config", lambda *_: b"other"),
+        ("merged_deno_config", lambda *_, **__: b"other"),
     ],
     ids=["Dockerfile", "compiled workflow", "Deno configuration"],
 )

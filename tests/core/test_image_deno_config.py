@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdwatch.core.deno_config import merged_deno_config
+from pdwatch.core.deno_config import config_problem, image_settings, merged_deno_config
 from pdwatch.core.model import Problem
 
 ENGINE = {"pipedreamer": "./engine/mod.ts"}
@@ -23,6 +23,28 @@ def problem(content: bytes) -> Problem:
     result = merged_deno_config("deno.json", content)
     assert isinstance(result, Problem), result
     return result
+
+
+@pytest.mark.parametrize(
+    ("remote", "expected"),
+    [
+        pytest.param(False, {"nodeModulesDir": "manual"}, id="packages alone"),
+        pytest.param(True, {"nodeModulesDir": "manual", "vendor": True}, id="modules from URLs"),
+    ],
+)
+def test_the_image_uses_the_trees_as_they_lie_there(remote: bool, expected: dict[str, object]) -> None:
+    result = merged_deno_config(
+        "deno.json", b'{"nodeModulesDir": "auto"}', settings=image_settings(remote=remote)
+    )
+    assert isinstance(result, bytes)
+    assert json.loads(result) == {**expected, "imports": ENGINE}
+
+
+def test_a_package_json_needs_no_more_than_to_be_an_object() -> None:
+    assert config_problem("package.json", b'{"importMap": "x"}') is None
+    assert config_problem("package.json", b"1") == Problem(
+        path="package.json", line=1, column=1, message="must be an object: { \u2026 }"
+    )
 
 
 def test_without_a_configuration_there_is_only_the_engine() -> None:

@@ -37,6 +37,12 @@ def test_the_dockerfile_puts_first_what_changes_least() -> None:
     assert DIGEST not in text[: text.index("COPY .sources")]
 
 
+def test_what_was_fetched_comes_before_what_lies_in_the_directory() -> None:
+    text = dockerfile(spec(), base=BASE, digest=DIGEST, dependencies="pdwatch-dependencies:0123456789ab")
+    copied = [line for line in text.splitlines() if line.startswith("COPY")]
+    assert copied[1:3] == ["COPY --from=pdwatch-dependencies:0123456789ab / /", "COPY .dependencies/ /"]
+
+
 def test_no_shell_is_used_and_the_user_is_not_root() -> None:
     text = dockerfile(spec(), base=BASE, digest=DIGEST)
     assert not {"RUN", "SHELL", "CMD", "ADD"} & set(instructions(text))
