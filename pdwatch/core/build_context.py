@@ -153,6 +153,6 @@ _SAMPLES = (
         version="1.0",
         description="sample",
         triggers=(Trigger(type="cron", schedule="* * * * *"), Trigger(type="webhook", path="/")),
-        nodes=(_NODE, Node(id="b", path="./nodes/b.ts", config={"key": "value"}, net=("host",))),
+        nodes=(Node(id="b", path="./nodes/b.ts", config={"key": "value"}, net=("host",)),),
     ),
 )
