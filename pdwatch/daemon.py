@@ -18,19 +18,23 @@ from pdwatch.adapters.kubernetes.connection import connect
 from pdwatch.adapters.kubernetes.pods import ApiPodLogs
 from pdwatch.adapters.kubernetes.view import WorkflowView
 from pdwatch.adapters.lock import claim
+from pdwatch.adapters.systemd import service_manager
 from pdwatch.adapters.watcher import FileWatcher
 from pdwatch.delivery import Delivery, Policy, World
 from pdwatch.discovery import WorkflowDiscovery
 from pdwatch.errors import PdwatchError
+from pdwatch.heartbeats import Heartbeats
 from pdwatch.logs import Event, EventLog
 from pdwatch.reconciler import Reconciler
 from pdwatch.rollouts import RolloutReporter
+from pdwatch.service import ServiceReport
 from pdwatch.tracked import TrackedWorkflows, milliseconds
 from pdwatch.workqueue import WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
+    from pdwatch.adapters.systemd import Systemd
     from pdwatch.core.model import ViewChange
     from pdwatch.settings import Settings
 
@@ -46,11 +50,12 @@ async def serve(settings: Settings, log: EventLog) -> None:
         SettingsError: There is no usable kubeconfig.
         BrokenPipeError: Nobody reads the log any more.
     """
-    await until_signal(_serve(settings, log), log=log)
+    with service_manager(os.environ, log=log) as systemd:
+        await until_signal(_serve(settings, log, systemd), log=log, systemd=systemd)
     log.emit(Event.DAEMON_STOPPED)
 
 
-async def _serve(settings: Settings, log: EventLog) -> None:
+async def _serve(settings: Settings, log: EventLog, systemd: Systemd) -> None:
     clock = asyncio.get_running_loop().time
     roots = [root.expanduser().resolve() for root in settings.roots]
     async with AsyncExitStack() as stack:
@@ -59,10 +64,12 @@ async def _serve(settings: Settings, log: EventLog) -> None:
         builder, publisher = await stack.enter_async_context(
             docker_ports(registry=settings.registry, network=settings.build_network)
         )
+        tracked, heartbeats = TrackedWorkflows(), Heartbeats()
+        service = ServiceReport(systemd, tracked=tracked, heartbeats=heartbeats, log=log)
+        log = log.telling(service.changed)
         changes: asyncio.Queue[ViewChange] = asyncio.Queue()
-        view = WorkflowView(api, notify=changes.put_nowait, log=log)
+        view = WorkflowView(api, notify=changes.put_nowait, log=log, heartbeats=heartbeats)
         reader = FileSource(recipe=engine_recipe())
-        tracked = TrackedWorkflows()
         policy = _policy(settings, namespace=api.namespace)
         delivery = Delivery(
             World(reader=reader, builder=builder, publisher=publisher, cluster=ApiCluster(api), view=view),
@@ -71,9 +78,16 @@ async def _serve(settings: Settings, log: EventLog) -> None:
             log=log,
             clock=clock,
             jitter=random.random,
+            heartbeats=heartbeats,
         )
         reconciler = Reconciler(
-            reader, delivery, namespace=policy.namespace, tracked=tracked, log=log, clock=clock
+            reader,
+            delivery,
+            namespace=policy.namespace,
+            tracked=tracked,
+            log=log,
+            clock=clock,
+            heartbeats=heartbeats,
         )
         queue = WorkQueue(reconciler.reconcile)
         reporter = RolloutReporter(
@@ -83,27 +97,29 @@ async def _serve(settings: Settings, log: EventLog) -> None:
             log=log,
             clock=clock,
         )
-        watcher = FileWatcher(beat_s=settings.resync_s)
+        watcher = FileWatcher(beat_s=settings.resync_s, heartbeats=heartbeats)
         discovery = WorkflowDiscovery(reader, watcher, tracked=tracked, queue=queue, log=log)
         shown = ", ".join(map(str, roots))
         log.emit(Event.DAEMON_STARTED, version=__version__, roots=shown, pid=os.getpid())
         started = clock()
-        await discovery.look(roots, cause="start")
 
-        async def tell_when_synced() -> None:
+        async def sync() -> None:
+            await discovery.look(roots, cause="start")
+            group.create_task(discovery.follow(roots), name="watch files")
             await queue.idle()
             duration_ms = milliseconds(clock() - started)
             log.emit(Event.DAEMON_SYNCED, workflows=len(tracked), duration_ms=duration_ms)
+            await service.ready()
 
         async with asyncio.TaskGroup() as group:
             group.create_task(view.run(), name="watch the cluster")
             group.create_task(queue.run(), name="work")
             group.create_task(reporter.run(changes), name="report rollouts")
-            group.create_task(discovery.follow(roots), name="watch files")
-            group.create_task(tell_when_synced(), name="tell when synced")
+            group.create_task(sync(), name="sync")
+            group.create_task(service.run(), name="tell systemd")
 
 
-async def until_signal(work: Coroutine[Any, Any, None], *, log: EventLog) -> None:
+async def until_signal(work: Coroutine[Any, Any, None], *, log: EventLog, systemd: Systemd) -> None:
     """Run a coroutine that never ends by itself until SIGTERM or SIGINT; then cancel it and wait for its end.
 
     A second signal ends the process at once, as signals do by default.
@@ -127,6 +143,7 @@ async def until_signal(work: Coroutine[Any, Any, None], *, log: EventLog) -> Non
         async with asyncio.TaskGroup() as group:
             task = group.create_task(work, name="daemon")
             log.emit(Event.DAEMON_STOPPING, signal=(await signalled).name)
+            await systemd.stopping()
             task.cancel()
     except BaseExceptionGroup as failures:
         expected = next(_expected(failures), None)

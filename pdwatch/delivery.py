@@ -20,6 +20,7 @@ from pdwatch.errors import (
     PushRefusedError,
     SourceChangedError,
 )
+from pdwatch.heartbeats import Heartbeats
 from pdwatch.logs import Event, EventLog
 from pdwatch.pipeline import image_for
 from pdwatch.tracked import Revision, Stage, TrackedWorkflow, TrackedWorkflows, milliseconds
@@ -37,6 +38,10 @@ RETRY_BASE_S = 0.8
 RETRY_CAP_S = 30.0
 LISTING_S = 10.0
 """A namespace that takes longer to be listed is worth a word."""
+BUILD_S = 3600.0
+"""A build or push that takes longer hangs: Docker may say nothing for minutes, but not go on for ever."""
+APPLY_S = 600.0
+"""As ``BUILD_S``, for the few requests of an apply, each with a time limit of its own."""
 CALM_S = 2 * RETRY_CAP_S
 """After an apply that nobody has undone for so long, the next change is put right at once again."""
 
@@ -77,6 +82,7 @@ class Delivery:
         log: EventLog,
         clock: Callable[[], float],
         jitter: Callable[[], float],
+        heartbeats: Heartbeats | None = None,
     ) -> None:
         self._world = world
         self._policy = policy
@@ -84,6 +90,7 @@ class Delivery:
         self._log = log
         self._clock = clock
         self._jitter = jitter
+        self._heartbeats = heartbeats or Heartbeats()
         self._builds = asyncio.Semaphore(policy.builds)
 
     async def deliver(self, workflow: TrackedWorkflow, revision: Revision) -> float | None:
@@ -178,17 +185,19 @@ class Delivery:
         observed = self._world.view.deployment(namespace, spec.name)
         image = None if rollout.build else deployed_image(observed)
         if image is None:
-            image = await self._image(revision)
+            image = await self._image(workflow, revision)
         revision.image = str(image)
         revision.stage = Stage.APPLY
-        await self._apply_secrets(workflow, revision)
-        started = self._clock()
-        await self._apply_service(workflow, rollout, service(spec, namespace=namespace))
-        revision.applied_at = self._clock()
-        # Last, since the digest on it tells the next plan, and the next daemon, that all of this is done.
-        applied = await cluster.apply(
-            deployment(spec, digest=snapshot.digest, image=image, namespace=namespace), force=rollout.force
-        )
+        with self._heartbeats.ending(f"apply {workflow.root}", within_s=APPLY_S):
+            await self._apply_secrets(workflow, revision)
+            started = self._clock()
+            await self._apply_service(workflow, rollout, service(spec, namespace=namespace))
+            revision.applied_at = self._clock()
+            # Last, since the digest on it tells the next plan, and the next daemon, that all of this is done.
+            applied = await cluster.apply(
+                deployment(spec, digest=snapshot.digest, image=image, namespace=namespace),
+                force=rollout.force,
+            )
         revision.generation = applied["metadata"]["generation"]
         self._world.view.observe(applied)
         self._rest(revision)
@@ -213,17 +222,18 @@ class Delivery:
         revision.rests_until = now + rest_s
         revision.repeats += 1
 
-    async def _image(self, revision: Revision) -> ImageRef:
+    async def _image(self, workflow: TrackedWorkflow, revision: Revision) -> ImageRef:
         async with self._builds:
-            self._emit(revision, Event.BUILD_STARTED)
-            image = await image_for(
-                revision.snapshot,
-                registry=self._policy.registry,
-                builder=self._world.builder,
-                publisher=self._world.publisher,
-                reuse=True,
-                clock=self._clock,
-            )
+            with self._heartbeats.ending(f"build {workflow.root}", within_s=BUILD_S):
+                self._emit(revision, Event.BUILD_STARTED)
+                image = await image_for(
+                    revision.snapshot,
+                    registry=self._policy.registry,
+                    builder=self._world.builder,
+                    publisher=self._world.publisher,
+                    reuse=True,
+                    clock=self._clock,
+                )
         if revision.image == str(image.ref):
             return image.ref  # told before a later step failed
         revision.image = str(image.ref)

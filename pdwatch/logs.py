@@ -133,6 +133,10 @@ class EventLog:
         known = {key: value for key, value in fields.items() if value is not None}
         return EventLog(self._logger.bind(**known), told=self._told)
 
+    def telling(self, told: Callable[[], None]) -> EventLog:
+        """Return a log that calls ``told`` after every line."""
+        return EventLog(self._logger, told=told)
+
     def emit(self, event: Event, **fields: object) -> None:
         """Write one line; a field that is None is left out.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pdwatch.delivery import RETRY_BASE_S, RETRY_CAP_S
 from pdwatch.errors import NotFoundError, PdwatchError, SourceChangedError
+from pdwatch.heartbeats import Heartbeats
 from pdwatch.logs import Event, EventLog
 from pdwatch.tracked import Revision, Stage, TrackedWorkflow, TrackedWorkflows, milliseconds
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from pdwatch.delivery import Delivery
     from pdwatch.ports import SourceReader
     from pdwatch.workqueue import Slot
+
+SCAN_S = 300.0
+"""A directory that takes longer to be read is not slow: its file system hangs."""
 
 
 class Reconciler:
@@ -37,6 +41,7 @@ class Reconciler:
         tracked: TrackedWorkflows,
         log: EventLog,
         clock: Callable[[], float],
+        heartbeats: Heartbeats | None = None,
     ) -> None:
         self._reader = reader
         self._delivery = delivery
@@ -44,6 +49,7 @@ class Reconciler:
         self._tracked = tracked
         self._log = log
         self._clock = clock
+        self._heartbeats = heartbeats or Heartbeats()
 
     async def reconcile(self, slot: Slot[Path]) -> float | None:
         """Converge one workflow directory.
@@ -79,7 +85,8 @@ class Reconciler:
         cause, routine, saved_at, started = slot.cause, slot.routine, slot.saved_at, self._clock()
         slot.saved_at = None
         try:
-            snapshot = await self._reader.scan(workflow.root)
+            with self._heartbeats.ending(f"scan {workflow.root}", within_s=SCAN_S):
+                snapshot = await self._reader.scan(workflow.root)
         except PdwatchError as error:
             slot.saved_at = slot.saved_at or saved_at
             return error

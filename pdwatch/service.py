@@ -96,6 +96,10 @@ class ServiceReport:
         """Take note that something has happened, and the status line may be another."""
         self._changed.set()
 
+    async def reloading(self) -> None:
+        """Tell that a reload has begun; :meth:`ready` tells that it is done."""
+        await self._systemd.reloading()
+
     async def ready(self) -> None:
         """Tell that the first sync, or a reload, is done."""
         self._ready = True
@@ -103,9 +107,13 @@ class ServiceReport:
         self.changed()
 
     async def run(self) -> None:
-        """Tell the status as it changes and feed the watchdog, until cancelled."""
+        """Tell the status as it changes and feed the watchdog, until cancelled.
+
+        A hung part is logged whether or not there is a systemd.
+        """
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._tell_status(), name="tell systemd the status")
+            if self._systemd.listens:
+                group.create_task(self._tell_status(), name="tell systemd the status")
             group.create_task(self._feed_watchdog(), name="feed systemd's watchdog")
 
     async def _tell_status(self) -> None:
@@ -138,7 +146,7 @@ class ServiceReport:
                 Event.DAEMON_HUNG,
                 parts=", ".join(hung),
                 message="parts of pdwatch have shown no life for longer than they ever should",
-                remedy="systemd restarts it; please report this, with the tracebacks in its journal",
+                remedy="restart it, as systemd's watchdog does, and report this with the lines before it",
             )
         if hung != self._hung:
             self._hung = hung

@@ -99,6 +99,7 @@ async def test_a_log_that_nobody_reads_any_more_ends_it_without_a_traceback(brok
 
 STUBBORN = """\
 import asyncio, contextlib
+from pdwatch.adapters.systemd import Systemd
 from pdwatch.daemon import until_signal
 from pdwatch.logs import EventLog, configure
 
@@ -110,7 +111,8 @@ async def stubborn():
     await asyncio.Event().wait()
 
 configure("json")
-asyncio.run(until_signal(stubborn(), log=EventLog()))
+log = EventLog()
+asyncio.run(until_signal(stubborn(), log=log, systemd=Systemd(None, log=log)))
 """
 
 

@@ -30,6 +30,7 @@ class Heard:
     """A systemd that keeps what it is told."""
 
     watchdog_s: float | None = 60.0
+    listens = True
     told: list[str] = field(default_factory=list)
 
     async def ready(self) -> None:

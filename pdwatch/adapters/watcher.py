@@ -19,12 +19,15 @@ from watchfiles import awatch
 from pdwatch.adapters.tree import is_utf8
 from pdwatch.core.sources import SECRETS_DIRECTORY, outermost
 from pdwatch.errors import SourceError
+from pdwatch.heartbeats import Heartbeats
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
 _TICK_MS = 100
 """How long nothing must have happened before the watches are renewed, and how soon a lost root is missed."""
+_PROMISE_S = 120.0
+"""How long finding all directories, or a look at everything that a beat leads to, may take."""
 _LONGEST_STALE_S = 1.0
 """How long the watches may go without new directories when something happens all the time."""
 
@@ -40,12 +43,21 @@ class FileWatcher:
         debounce_ms: How long a batch may grow when something happens all the time.
         beat_s: How often at least to say that everything should be looked at: watchfiles drops an overflow
             of inotify's queue silently.
+        heartbeats: Where it shows that it lives.
     """
 
-    def __init__(self, *, step_ms: int = 10, debounce_ms: int = 50, beat_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        *,
+        step_ms: int = 10,
+        debounce_ms: int = 50,
+        beat_s: float = 30.0,
+        heartbeats: Heartbeats | None = None,
+    ) -> None:
         self._step_ms = step_ms
         self._debounce_ms = debounce_ms
         self._beat_s = beat_s
+        self._heartbeats = heartbeats or Heartbeats()
 
     async def changes(self, roots: Sequence[Path]) -> AsyncGenerator[frozenset[Path]]:
         """Yield batches of changed absolute paths under ``roots``, links resolved; empty ones are beats.
@@ -57,18 +69,22 @@ class FileWatcher:
         Raises:
             SourceError: The system's limit on inotify watches or instances is reached; names the sysctl.
         """
-        while True:
-            watched = await asyncio.to_thread(_survey, tuple(roots))
-            try:
-                async with aclosing(self._until_stale(watched)) as batches:
-                    async for batch in batches:
-                        yield batch
-            except (FileNotFoundError, PermissionError):
-                continue  # a directory went between the survey and the watch
-            except (OSError, RuntimeError, ExceptionGroup) as error:
-                _raise_unless_undecodable(error)
+        with self._heartbeats.part("watch files") as show_life:
+            while True:
+                show_life(_PROMISE_S)
+                watched = await asyncio.to_thread(_survey, tuple(roots))
+                try:
+                    async with aclosing(self._until_stale(watched, show_life)) as batches:
+                        async for batch in batches:
+                            yield batch
+                except (FileNotFoundError, PermissionError):
+                    continue  # a directory went between the survey and the watch
+                except (OSError, RuntimeError, ExceptionGroup) as error:
+                    _raise_unless_undecodable(error)
 
-    async def _until_stale(self, watched: _Watched) -> AsyncGenerator[frozenset[Path]]:
+    async def _until_stale(
+        self, watched: _Watched, show_life: Callable[[float], None]
+    ) -> AsyncGenerator[frozenset[Path]]:
         """Yield batches and beats until the directories are not those that are watched any more."""
         clock = asyncio.get_running_loop().time
         beat_at = clock()
@@ -84,6 +100,7 @@ class FileWatcher:
         )
         async with aclosing(events):
             async for event in events:
+                show_life(_PROMISE_S)
                 batch = frozenset(Path(path) for _, path in event)
                 if batch:
                     yield batch

@@ -7,7 +7,7 @@ import json
 import random
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pdwatch.adapters.kubernetes.refusals import Refusal, error_of
 from pdwatch.core.backoff import backoff
@@ -19,10 +19,11 @@ from pdwatch.errors import (
     ResourceExpiredError,
     UnauthorizedError,
 )
+from pdwatch.heartbeats import Heartbeats
 from pdwatch.logs import Event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from pdwatch.adapters.kubernetes.connection import Api
     from pdwatch.core.model import Manifest
@@ -62,7 +63,12 @@ class WatchPolicy:
     refused_base_s: float = 30.0
     """As ``retry_base_s``, after an answer that will be the same until somebody acts: 401 or 403."""
     refused_cap_s: float = 60.0
+    request_s: float = 300.0
+    """The longest that one request takes with everything that it may lead to, such as a login."""
 
+
+_ShowLife: TypeAlias = "Callable[[float], None]"
+"""Called with the seconds within which it is called again."""
 
 _REASONS: Mapping[type[PdwatchError], str] = {
     ClusterUnavailableError: "unavailable",
@@ -83,12 +89,19 @@ class ListWatch:
     """Follows one collection through every interruption."""
 
     def __init__(
-        self, api: Api, collection: Collection, *, log: EventLog, policy: WatchPolicy | None = None
+        self,
+        api: Api,
+        collection: Collection,
+        *,
+        log: EventLog,
+        policy: WatchPolicy | None = None,
+        heartbeats: Heartbeats | None = None,
     ) -> None:
         self._api = api
         self._collection = collection
         self._log = log
         self._policy = policy or WatchPolicy()
+        self._heartbeats = heartbeats or Heartbeats()
         self._version: str | None = None
         """Where to go on watching; None when it has to be listed first."""
         self._relist_reason: str | None = None
@@ -102,21 +115,23 @@ class ListWatch:
 
         Use it under ``contextlib.aclosing``. Whatever goes wrong on the way is logged and tried again.
         """
-        while True:
-            try:
-                if self._version is None:
-                    yield await self._list()
-                async with aclosing(self._watch()) as changes:
-                    async for change in changes:
-                        yield change
-            except PdwatchError as error:
-                await self._recover(error)
+        with self._heartbeats.part(f"watch {self._collection.path}") as show_life:
+            while True:
+                try:
+                    if self._version is None:
+                        yield await self._list(show_life)
+                    async with aclosing(self._watch(show_life)) as changes:
+                        async for change in changes:
+                            yield change
+                except PdwatchError as error:
+                    await self._recover(error, show_life)
 
-    async def _list(self) -> Listed:
+    async def _list(self, show_life: _ShowLife) -> Listed:
         items: list[Manifest] = []
         paging = {"limit": str(self._policy.page_size)}
         while True:
             query = {**self._collection.selection, **paging}
+            show_life(self._policy.request_s)
             try:
                 page = await self._api.request("GET", self._collection.path, query=query)
             except ResourceExpiredError:
@@ -140,7 +155,7 @@ class ListWatch:
         self._version, self._reported = listed.resource_version, None
         return listed
 
-    async def _watch(self) -> AsyncGenerator[Upserted | Removed, None]:
+    async def _watch(self, show_life: _ShowLife) -> AsyncGenerator[Upserted | Removed, None]:
         """Watch from where we are, until the server ends it as it should."""
         clock, policy = asyncio.get_running_loop().time, self._policy
         watch_s = policy.watch_s * (1 + random.random())  # noqa: S311  # it spreads load and guards nothing
@@ -156,7 +171,9 @@ class ListWatch:
         try:
             stream = self._api.stream(self._collection.path, query=query, inactivity_timeout_s=silence_s)
             async with aclosing(stream) as lines:
+                show_life(policy.request_s + silence_s)
                 while (line := await self._next_line(lines, silence_s)) is not None:
+                    show_life(silence_s)
                     kind, manifest, self._version = self._decode(line)
                     silent = False
                     self._mark_working()
@@ -209,7 +226,7 @@ class ListWatch:
             self._log.emit(Event.WATCH_RESUMED, resource=self._collection.resource)
         self._failures, self._reported = 0, None
 
-    async def _recover(self, error: PdwatchError) -> None:
+    async def _recover(self, error: PdwatchError, show_life: _ShowLife) -> None:
         """Decide where to go on, say once what is wrong, and wait."""
         reason = reason_of(error)
         if not isinstance(error, _RESUMABLE):
@@ -230,6 +247,7 @@ class ListWatch:
                 remedy=error.remedy,
                 retry_in_s=round(delay_s, 1),
             )
+        show_life(delay_s)
         await asyncio.sleep(delay_s)
 
     def _delay_s(self, error: PdwatchError) -> float:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pdwatch.adapters.kubernetes.list_watch import WatchPolicy
     from pdwatch.core.model import Manifest, ObservedDeployment, ViewChange
     from pdwatch.core.watching import WatchChange
+    from pdwatch.heartbeats import Heartbeats
     from pdwatch.logs import EventLog
 
 _PUZZLING_S = 5.0
@@ -37,6 +38,7 @@ class WorkflowView:
         notify: Called with every change of a Deployment or of its rollout.
         log: Where the watches report on themselves.
         policy: How patient the watches are.
+        heartbeats: Where the watches show that they live.
     """
 
     def __init__(
@@ -46,11 +48,13 @@ class WorkflowView:
         notify: Callable[[ViewChange], None],
         log: EventLog,
         policy: WatchPolicy | None = None,
+        heartbeats: Heartbeats | None = None,
     ) -> None:
         self._api = api
         self._notify = notify
         self._log = log
         self._policy = policy
+        self._heartbeats = heartbeats
         self._watches: dict[str, NamespaceWatch] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -76,6 +80,7 @@ class WorkflowView:
                 notify=self._notify,
                 log=self._log,
                 policy=self._policy,
+                heartbeats=self._heartbeats,
             )
             self._start(watch)
         await watch.synced()
@@ -114,6 +119,7 @@ class NamespaceWatch:
         notify: Callable[[ViewChange], None],
         log: EventLog,
         policy: WatchPolicy | None = None,
+        heartbeats: Heartbeats | None = None,
     ) -> None:
         self.namespace = namespace
         self._api = api
@@ -121,6 +127,7 @@ class NamespaceWatch:
         self._notify = notify
         self._log = log.bind(namespace=namespace)
         self._policy = policy
+        self._heartbeats = heartbeats
         self._state = NamespaceState(namespace)
         self._synced = asyncio.Event()
         self._event_requests = asyncio.Semaphore(_EVENT_REQUESTS)
@@ -169,7 +176,9 @@ class NamespaceWatch:
         self, resource: str, path: str, take: Callable[[WatchChange], Iterable[ViewChange]]
     ) -> None:
         collection = Collection(resource=resource, path=path, selection=self._selection)
-        watch = ListWatch(self._api, collection, log=self._log, policy=self._policy)
+        watch = ListWatch(
+            self._api, collection, log=self._log, policy=self._policy, heartbeats=self._heartbeats
+        )
         async with aclosing(watch.changes()) as changes:
             async for change in changes:
                 self._tell(take(change))
