@@ -100,14 +100,12 @@ async function runOnce(
     timeoutMs,
     () => end(timeoutError("timed out", timeoutMs)),
   );
-  const endWithRun = (): void => end(runSignal?.reason);
-  runSignal?.addEventListener("abort", endWithRun);
+  runSignal?.addEventListener("abort", () => end(runSignal.reason));
   const result = (async () => await run(environment.context(told.signal), JSON.parse(input)))();
   try {
     return encodeOutput(await Promise.race([result, limit.promise]));
   } finally {
     cancel();
-    runSignal?.removeEventListener("abort", endWithRun);
     if (timeIsUp !== undefined) told.abort(timeIsUp);
   }
 }

@@ -168,6 +168,7 @@ Deno.test("the end of the run ends an attempt, tells the node, and is not tried 
   ));
   strictEqual(outcome.error, "the run is over");
   deepStrictEqual([told, outcome.timing.attemptsMs], [["the run is over"], [50]]);
+  strictEqual(outcome.timing.durationMs, 50);
   strictEqual(environment.clock.pending, 0);
 });
 
