@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
+import stat
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,47 @@ def claim(roots: Sequence[Path]) -> Iterator[None]:
             for above in root.parents:
                 _lock(above, fcntl.LOCK_SH, stack, locked, root=root)
         yield
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A directory that a daemon watches; ``pid`` is the daemon's."""
+
+    pid: int
+    directory: Path
+
+
+def watched_directories() -> tuple[Watched, ...]:
+    """Return the roots of the daemons on this machine, as far as their processes may be looked into."""
+    inodes: dict[int, set[int]] = {}
+    try:
+        locks = Path("/proc/locks").read_text(encoding="ascii")
+    except OSError:  # a kernel without it, such as gVisor's
+        return ()
+    for line in locks.splitlines():
+        match line.split():
+            case [_, "FLOCK", _, "WRITE", pid, file, *_]:
+                inodes.setdefault(int(pid), set()).add(int(file.rpartition(":")[2]))
+    return tuple(
+        Watched(pid=pid, directory=directory)
+        for pid, locked in inodes.items()
+        for directory in _open_directories(pid, locked)
+    )
+
+
+def _open_directories(pid: int, inodes: set[int]) -> Iterator[Path]:
+    """Yield the directories with those inodes that a process has open."""
+    try:
+        descriptors = sorted(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # another user's, or ended meanwhile
+        return
+    for descriptor in descriptors:
+        try:
+            found, path = descriptor.stat(), descriptor.readlink()
+        except OSError:
+            continue
+        if stat.S_ISDIR(found.st_mode) and found.st_ino in inodes:
+            yield path
 
 
 def _resolved(root: Path) -> Path:

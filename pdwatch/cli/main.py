@@ -22,6 +22,7 @@ COMMANDS = {
     "rollback": "pdwatch.cli.rollback",
     "run": "pdwatch.cli.run",
     "status": "pdwatch.cli.status",
+    "undeploy": "pdwatch.cli.undeploy",
     "validate": "pdwatch.cli.validate",
 }
 """Subcommand → the module whose ``command`` it is. Loaded on use: ``validate`` must not import Kubernetes."""
@@ -36,6 +37,7 @@ SHORT_HELP = {
     "rollback": "Return a workflow to what it ran before, and hold it there.",
     "run": "Watch workflow directories; rebuild and redeploy on every save.",
     "status": "Show whether a deployed workflow runs, and why not.",
+    "undeploy": "Remove a workflow from the cluster.",
     "validate": "Check workflow.yaml and the files that it names.",
 }
 """What ``pdwatch --help`` shows, so that it need not import the commands."""

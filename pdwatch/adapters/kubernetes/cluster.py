@@ -22,6 +22,11 @@ _COLLECTIONS: Mapping[str, str] = {
 }
 
 
+def collection_path(kind: str, namespace: str) -> str:
+    """Return the path of a namespace's Deployments, Services or Secrets."""
+    return _COLLECTIONS[kind].format(namespace=namespace)
+
+
 class ApiCluster:
     """Applies manifests over one connection."""
 
@@ -42,7 +47,7 @@ class ApiCluster:
             ClusterError: Or another of its subclasses, by cause.
         """
         metadata = manifest["metadata"]
-        collection = _COLLECTIONS[manifest["kind"]].format(namespace=metadata["namespace"])
+        collection = collection_path(manifest["kind"], metadata["namespace"])
         return await self._api.request(
             "PATCH",
             f"{collection}/{metadata['name']}",

@@ -49,7 +49,7 @@ async def wait_for_rollout(
         namespace,
         selector=f"{MANAGED_SELECTOR},{NAME_LABEL}={name}",
         notify=changes.put_nowait,
-        log=_SILENT,
+        log=SILENT,
     )
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(watch.run(), name=f"watch {namespace}/{name}")
@@ -76,7 +76,7 @@ async def _outcome(
     return None
 
 
-_SILENT = EventLog(
+SILENT = EventLog(
     structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 )
-"""Who waits for one rollout is told of its statuses, not of the watch."""
+"""Who waits for one object is told of that, and not of the watch."""
