@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pdwatch.adapters.files import FileSource
-from pdwatch.core.model import SourceFile
 from tests.adapters.test_files import paths, problems, root, scan, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pdwatch.core.model import SourceFile
 
 __all__ = ["root"]
 

@@ -32,7 +32,7 @@ def problem(content: bytes) -> Problem:
         pytest.param(True, {"nodeModulesDir": "manual", "vendor": True}, id="modules from URLs"),
     ],
 )
-def test_the_image_uses_the_trees_as_they_lie_there(remote: bool, expected: dict[str, object]) -> None:
+def test_the_image_uses_the_trees_as_they_lie_there(*, remote: bool, expected: dict[str, object]) -> None:
     result = merged_deno_config(
         "deno.json", b'{"nodeModulesDir": "auto"}', settings=image_settings(remote=remote)
     )

@@ -55,8 +55,7 @@ def test_a_module_imports(source: str, expected: set[str]) -> None:
 
 snippets = st.lists(
     st.sampled_from(
-        ["import ", "export ", "from ", "type ", '"x"', "'", '"', "`", "${", "{", "}", "(", ")", "/", "*/"]
-        + ["/*", "//", "\n", "\\", "a", ",", "*", "=", ";", "."]
+        [*("import ", "export ", "from ", "type ", '"x"', "a"), *"'\"`{}()/\\\n,*=;.", "${", "/*", "*/", "//"]
     ),
     max_size=40,
 ).map("".join)
