@@ -79,9 +79,7 @@ def refresh_editor_files(directory: Path) -> Sequence[str]:
             if _content(directory / path) != content
         }
         for path, content in outdated.items():
-            new = (directory / path).with_suffix(".new")
-            _write(new, content)
-            new.replace(directory / path)
+            _replace(directory / path, content)
     return sorted(outdated)
 
 
@@ -99,6 +97,15 @@ def _write_errors(directory: Path) -> Iterator[None]:
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    new = path.with_name(f"{path.name}.new")
+    try:
+        _write(new, content)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _content(path: Path) -> bytes | None:

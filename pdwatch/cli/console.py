@@ -20,7 +20,11 @@ _UNKNOWN_WIDTH = 80
 
 def coloured(stream: TextIO) -> bool:
     """Tell whether ``stream`` should get colour: a terminal, and neither NO_COLOR nor TERM=dumb is set."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return _understands_escapes(stream) and not os.environ.get("NO_COLOR")
+
+
+def _understands_escapes(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def style(text: str, stream: TextIO, **styles: Any) -> str:
@@ -44,14 +48,14 @@ def print_json(value: object) -> None:
 
 
 class Progress:
-    """One line on a terminal's stderr that says what goes on; silent elsewhere.
+    """One line on a terminal's stderr that says what goes on; silent elsewhere, and where TERM=dumb is set.
 
     Use as a context manager, so that the line is gone when the work ends.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._shown = self._stream.isatty()
+        self._shown = _understands_escapes(self._stream)
 
     def update(self, text: str) -> None:
         """Replace the line by ``text`` (its first line, cut to the terminal's width)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,19 @@ async def run_deno(root: Path, *arguments: str) -> str:
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
     return output.decode()
+
+
+async def init_with_small_files_only(*arguments: str | Path) -> tuple[int, str]:
+    """``pdwatch init`` where no file may have more than 4 kB, which is less than the schema has."""
+    limited = 'ulimit -f 4; exec "$0" -m pdwatch init "$@"'
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", limited, sys.executable, *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, errors.decode().splitlines()[0]
 
 
 async def digest_of(root: Path) -> str:
@@ -157,6 +171,18 @@ class TestRefusing:
         assert (ended.status, ended.out) == (1, "")
         assert "can't be written: Not a directory" in ended.err
         assert contents(tmp_path) == {"file": b""}
+
+    async def test_a_disk_that_is_full_half_way_leaves_nothing(self, tmp_path: Path) -> None:
+        ended = await init_with_small_files_only("hello", "--directory", tmp_path / "hello")
+        assert ended == (1, f"error: {tmp_path}/hello can't be written: File too large")
+        assert list(tmp_path.iterdir()) == []
+
+    async def test_a_disk_that_is_full_leaves_what_was_to_be_renewed(self, hello: Path) -> None:
+        (hello / ".pipedreamer/workflow.schema.json").write_text("old")
+        before = contents(hello)
+        ended = await init_with_small_files_only("--refresh", "--directory", hello)
+        assert ended == (1, f"error: {hello} can't be written: File too large")
+        assert contents(hello) == before
 
     @pytest.mark.parametrize(
         "arguments", [pytest.param([], id="neither"), pytest.param(["hello", "--refresh"], id="both")]
