@@ -82,6 +82,12 @@ class NotWrittenError(PdwatchError):
     """A directory or file of the user's could not be written."""
 
 
+class ProgramMissingError(PdwatchError):
+    """A program that pdwatch starts is not on this machine."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
 class SourceError(PdwatchError):
     """A source file could not be read."""
 

@@ -1,13 +1,16 @@
 /**
  * Starts the engine for one workflow:
  *
- *     deno run … main.ts --workflow /app/workflow.yaml [--port 8080] [--secrets PATH] [--grace 25]
+ *     deno run … main.ts --workflow /app/workflow.yaml [--host 0.0.0.0] [--port 8080]
+ *       [--secrets PATH] [--grace 25] [--until-stdin-ends]
  *
  * - `--workflow`: `workflow.json`, which pdwatch compiles from it, is read from the same directory; so is
  *   the sources' digest, from `.source-digest`, where there is one.
+ * - `--host`: the address to listen on.
  * - `--port`: 0 takes a free one; the log says which.
  * - `--secrets`: a directory or a JSON file of secrets, instead of `.secrets/` and `/app/secrets`.
  * - `--grace`: the seconds that runs in flight have to finish once the engine is told to stop.
+ * - `--until-stdin-ends`: the end of standard input says stop, as when the parent process is gone.
  *
  * Exit codes:
  *
@@ -38,9 +41,11 @@ import { parseWorkflow, type Workflow } from "./workflow.ts";
 
 interface Options {
   readonly workflow: string;
+  readonly host: string;
   readonly port: number;
   readonly secrets?: string;
   readonly graceMs: number;
+  readonly untilStdinEnds: boolean;
 }
 
 /** Deno's own, of which nodes get no hold. */
@@ -74,7 +79,8 @@ async function main(options: Options, redactor: Redactor): Promise<number> {
     newRunId: () => crypto.randomUUID(),
   });
 
-  const [stop, stopNow] = nextSignals();
+  const [signalled, stopNow] = nextSignals();
+  const stop = options.untilStdinEnds ? Promise.race([signalled, endOfStdin()]) : signalled;
   const schedules = new AbortController();
   scheduleTriggers(workflow.triggers, {
     cron: Deno.cron,
@@ -85,11 +91,11 @@ async function main(options: Options, redactor: Redactor): Promise<number> {
   const sourceDigest = await readSourceDigest(directory);
   const newRequestId = (): string => crypto.randomUUID();
   const handler = createHandler({ workflow, sourceDigest, runs, log, newRequestId });
-  const server = listen(options.port, handler);
+  const server = listen(options, handler);
   log.info("listening", { port: server.addr.port, sourceDigest });
 
-  const signal = await stop;
-  log.info("stopping", { signal, runsInFlight: runs.inFlight, graceMs: options.graceMs });
+  const cause = await stop;
+  log.info("stopping", { cause, runsInFlight: runs.inFlight, graceMs: options.graceMs });
   schedules.abort();
   const cutOff = await Promise.race([
     runs.drain().then(() => server.shutdown()),
@@ -153,9 +159,12 @@ function keepAlive(log: Logger): void {
   });
 }
 
-function listen(port: number, handler: Deno.ServeHandler): Deno.HttpServer<Deno.NetAddr> {
+function listen(
+  { host, port }: Options,
+  handler: Deno.ServeHandler,
+): Deno.HttpServer<Deno.NetAddr> {
   try {
-    return Deno.serve({ hostname: "0.0.0.0", port, onListen: () => {} }, handler);
+    return Deno.serve({ hostname: host, port, onListen: () => {} }, handler);
   } catch (error) {
     throw new StartError(`cannot listen on port ${port}: ${messageOf(error)}`);
   }
@@ -172,6 +181,12 @@ function nextSignals(): [first: Promise<Deno.Signal>, second: Promise<Deno.Signa
   return [first.promise, second.promise];
 }
 
+/** Whoever started the engine holds the other end of the pipe, and is gone once it ends. */
+async function endOfStdin(): Promise<string> {
+  for await (const _ of Deno.stdin.readable);
+  return "standard input ended";
+}
+
 /** Secrets are read for each run; the same complaint each time would drown the log. */
 function once(say: (message: string) => void): (message: string) => void {
   const said = new Set<string>();
@@ -184,9 +199,11 @@ function once(say: (message: string) => void): (message: string) => void {
 
 function parseArguments(args: readonly string[]): Options {
   const values = new Map<string, string>();
-  for (let index = 0; index < args.length; index += 2) {
-    const [flag, value] = args.slice(index, index + 2);
-    if (!["--workflow", "--port", "--secrets", "--grace"].includes(flag)) {
+  const untilStdinEnds = args.includes("--until-stdin-ends");
+  const pairs = args.filter((argument) => argument !== "--until-stdin-ends");
+  for (let index = 0; index < pairs.length; index += 2) {
+    const [flag, value] = pairs.slice(index, index + 2);
+    if (!["--workflow", "--host", "--port", "--secrets", "--grace"].includes(flag)) {
       throw new UsageError(`unknown argument ${flag}`);
     }
     if (value === undefined) throw new UsageError(`${flag} needs a value`);
@@ -196,9 +213,11 @@ function parseArguments(args: readonly string[]): Options {
   if (workflow === undefined) throw new UsageError("--workflow is missing");
   return {
     workflow,
+    host: values.get("--host") ?? "0.0.0.0",
     port: wholeNumber("--port", values.get("--port") ?? "8080", 65_535),
     secrets: values.get("--secrets"),
     graceMs: 1000 * wholeNumber("--grace", values.get("--grace") ?? "25", 86_400),
+    untilStdinEnds,
   };
 }
 

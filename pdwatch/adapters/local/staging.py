@@ -1,0 +1,131 @@
+"""Writes what an image would hold into a directory of pdwatch's own: the stage.
+
+Nothing is ever written into a workflow's directory (docs/adr/0013-local-target.md).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdwatch.adapters.dependencies import third_party_code
+from pdwatch.adapters.files import read_verified
+from pdwatch.core.build_context import ContextDirectory, ContextFile, build_context, deno_config_file
+from pdwatch.core.deno_config import DENO_CONFIGS, merged_deno_config
+from pdwatch.core.dockerfile import DOCKERFILE
+from pdwatch.core.sources import DEPENDENCIES
+from pdwatch.errors import NotWrittenError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pdwatch.core.build_context import ContextEntry
+    from pdwatch.core.model import SourceSnapshot
+
+_PREFIX = "pdwatch-local-"
+_LOCK = "lock"
+
+
+def stage(snapshot: SourceSnapshot, app: Path, *, engine: Mapping[str, bytes]) -> None:
+    """Write a valid snapshot into ``app``, which must not exist, as ``/app`` is in its image.
+
+    ``node_modules`` and ``vendor`` become links to the workflow's own, which may be large; where there are
+    none, Deno fetches what is imported into its own cache.
+
+    Args:
+        snapshot: What to write.
+        app: The directory to make.
+        engine: The engine's files; see :func:`pdwatch.adapters.engine.engine_files`.
+
+    Raises:
+        InvalidWorkflowError: The configuration can't be read, or a file lies where pdwatch puts its own.
+        NotWrittenError: The directory can't be written.
+        SourceChangedError: A file is no longer what the snapshot says.
+        SourceError: A file can't be read.
+    """
+    entries = build_context(snapshot, dockerfile="", engine=engine, deno_config=_deno_config(snapshot))
+    trees = set()
+    try:
+        app.mkdir(parents=True)
+        for entry in entries:
+            path = _path_in_app(entry)
+            tree = path.split("/", 1)[0]
+            if tree in DEPENDENCIES:
+                trees.add(tree)
+            elif path:
+                _write(snapshot, entry, app / path)
+        for tree in sorted(trees):
+            (app / tree).symlink_to(snapshot.root / tree)
+    except OSError as error:
+        raise NotWrittenError(
+            f"{app} can't be written: {error.strerror}", remedy="make room there, or set TMPDIR"
+        ) from error
+
+
+def linked_trees(snapshot: SourceSnapshot) -> tuple[Path, ...]:
+    """Return the directories of third-party code that a stage of the snapshot links to, links resolved."""
+    trees = {file.path.split("/", 1)[0] for file in snapshot.files} & DEPENDENCIES
+    return tuple((snapshot.root / tree).resolve() for tree in sorted(trees))
+
+
+@contextmanager
+def stage_area() -> Iterator[Path]:
+    """Yield a private directory for stages, removed at the end.
+
+    What a killed pdwatch has left behind, which shows in its lock being free, is removed at the start.
+    """
+    parent = Path(os.environ.get("RUNTIME_DIRECTORY") or tempfile.gettempdir())
+    for left in parent.glob(f"{_PREFIX}*"):
+        _remove_if_abandoned(left)
+    area = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    try:
+        with (area / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield area
+    finally:
+        shutil.rmtree(area, ignore_errors=True)
+
+
+def _remove_if_abandoned(area: Path) -> None:
+    try:
+        if area.stat().st_uid != os.getuid():
+            return
+        with (area / _LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(area, ignore_errors=True)
+    except OSError:
+        return  # its owner lives, or has just removed or not yet locked it
+
+
+def _deno_config(snapshot: SourceSnapshot) -> bytes:
+    code = third_party_code(snapshot)
+    if code.trees:
+        return code.deno_config
+    file = deno_config_file(snapshot.files)
+    content = None if file is None else b"".join(read_verified(snapshot, file))
+    name = DENO_CONFIGS[0] if file is None else file.path
+    merged = merged_deno_config(name, content, settings={"nodeModulesDir": "none", "vendor": False})
+    assert isinstance(merged, bytes), "a snapshot whose deno.json has problems is not valid"
+    return merged
+
+
+def _path_in_app(entry: ContextEntry) -> str:
+    """Return where an entry of the build context lies below ``/app``; empty for what lies elsewhere."""
+    _tree, _, rest = entry.path.partition("/")
+    return "" if entry.path == DOCKERFILE else rest.removeprefix("app").lstrip("/")
+
+
+def _write(snapshot: SourceSnapshot, entry: ContextEntry, target: Path) -> None:
+    if isinstance(entry, ContextDirectory):
+        target.mkdir(exist_ok=True)
+    elif isinstance(entry, ContextFile):
+        content = entry.content
+        with target.open("wb") as file:
+            file.writelines([content] if isinstance(content, bytes) else read_verified(snapshot, content))
+    else:
+        target.symlink_to(entry.target)
