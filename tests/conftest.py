@@ -11,12 +11,15 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
+from tests.adapters.kubeconfigs import service_account, with_user
+from tests.rbac import RBAC, installed
 from tests.testbed.__main__ import steps
 from tests.testbed.errors import PrerequisiteMissingError, TestbedError
 from tests.testbed.session import session_testbed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from tests.testbed.client import Testbed
 
@@ -54,6 +57,16 @@ async def namespace(testbed: Testbed) -> AsyncIterator[str]:
     await testbed.kubectl("apply", "--server-side", "--filename=-", document=_NAMESPACE.format(name=name))
     yield name
     await testbed.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest_asyncio.fixture
+async def limited(testbed: Testbed, namespace: str, tmp_path: Path) -> AsyncIterator[Path]:
+    """The kubeconfig of the service account of config/rbac.yaml, as if it were installed in ``namespace``."""
+    document = installed(RBAC, namespace)
+    await testbed.kubectl("apply", "--server-side", "--filename=-", document=document)
+    user = await service_account(testbed, namespace, "pdwatch")
+    yield with_user(testbed, tmp_path / "limited", user, namespace=namespace)
+    await testbed.kubectl("delete", "--filename=-", "--wait=false", document=document)
 
 
 _NAMESPACE = """\

@@ -43,7 +43,8 @@ OK = answer(200, {"kind": "Deployment"})
 @pytest.fixture(autouse=True)
 def _nothing_around_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither this machine's kubeconfig nor its proxies nor its service account."""
-    for name in ("KUBECONFIG", "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "NETRC"):
+    names = ("KUBECONFIG", "CREDENTIALS_DIRECTORY", "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY")
+    for name in (*names, "NETRC"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(credentials, "SERVICE_ACCOUNT", tmp_path / "no-service-account")
@@ -80,6 +81,35 @@ class TestFindingTheCluster:
         kubeconfig(tmp_path / "home" / ".kube" / "config", "https://from.home:6443")
         async with connect() as api:
             assert (api.context, api.namespace, api.server) == ("here", "default", "https://from.home:6443")
+
+    @pytest.mark.parametrize(
+        ("credential", "variable", "expected"),
+        [
+            pytest.param(True, False, "https://from.credential:6443", id="it comes before the one at home"),
+            pytest.param(True, True, "https://from.variable:6443", id="KUBECONFIG comes before it"),
+            pytest.param(False, False, "https://from.home:6443", id="the service has other credentials only"),
+        ],
+    )
+    async def test_a_service_s_credential_kubeconfig_is_used(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        credential: bool,
+        variable: bool,
+        expected: str,
+    ) -> None:
+        (tmp_path / "home" / ".kube").mkdir(parents=True)
+        kubeconfig(tmp_path / "home" / ".kube" / "config", "https://from.home:6443")
+        (tmp_path / "credentials").mkdir()
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+        if credential:
+            kubeconfig(tmp_path / "credentials" / "kubeconfig", "https://from.credential:6443")
+        if variable:
+            named = kubeconfig(tmp_path / "named", "https://from.variable:6443")
+            monkeypatch.setenv("KUBECONFIG", str(named))
+        async with connect() as api:
+            assert api.server == expected
 
     async def test_kubeconfig_may_name_several_files_and_the_first_wins(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,13 +6,12 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from pdwatch.core.rights import CLUSTER_RIGHTS, NAMESPACE_RIGHTS
 from tests.adapters.kubeconfigs import exec_plugin, kubeconfig, service_account, with_user
 from tests.adapters.scripted_server import answer, scripted_server
 from tests.cli.command import pdwatch
-from tests.cli.conftest import RBAC
+from tests.rbac import CLUSTER_WIDE, RBAC, objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -107,18 +106,14 @@ def rules(rights: Iterable[Right]) -> list[dict[str, Any]]:
 
 def test_rbac_yaml_grants_what_the_check_asks_for_and_nothing_more() -> None:
     granted = {
-        each["metadata"]["name"]: each["rules"]
-        for each in yaml.safe_load_all(RBAC.read_text())
-        if each["kind"] == "ClusterRole"
+        each["metadata"]["name"]: each["rules"] for each in objects(RBAC) if each["kind"] == "ClusterRole"
     }
     assert granted == {"pdwatch": rules(NAMESPACE_RIGHTS), "pdwatch-runtimeclasses": rules(CLUSTER_RIGHTS)}
 
 
 def test_the_cluster_wide_variant_binds_the_same_role_to_the_same_subject() -> None:
-    bindings = {
-        each["kind"]: each for each in yaml.safe_load_all(RBAC.read_text()) if each["kind"] == "RoleBinding"
-    }
-    everywhere = yaml.safe_load(RBAC.with_name("rbac-cluster-wide.yaml").read_text())
+    bindings = {each["kind"]: each for each in objects(RBAC) if each["kind"] == "RoleBinding"}
+    (everywhere,) = objects(CLUSTER_WIDE)
     assert everywhere["kind"] == "ClusterRoleBinding"
     for field in ("roleRef", "subjects"):
         assert everywhere[field] == bindings["RoleBinding"][field]

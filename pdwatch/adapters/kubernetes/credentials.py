@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 SERVICE_ACCOUNT_REREAD = timedelta(minutes=1)
 """How long a pod's token is used before its file is read again, as client-go does it."""
+CREDENTIAL = "kubeconfig"
+"""The name of the credential in systemd.exec(5)'s sense: ``LoadCredential=kubeconfig:…``."""
 PLUGIN_TIMEOUT_S = 60.0
 """Long enough for somebody to confirm a login in a browser."""
 
@@ -59,7 +61,8 @@ async def load_credentials(*, context: str | None, kubeconfig: str | os.PathLike
     """Read the credentials anew, running the exec plugin or refreshing the token where that is due.
 
     The order is kubectl's: the file given, else the files of ``KUBECONFIG``, else ``~/.kube/config``; and
-    where none of them exists, the pod's service account.
+    where none of them exists, the pod's service account. A service's credential ``kubeconfig``, which systemd
+    hands over in a directory that only the service can read, comes before the one at home.
 
     Raises:
         SettingsError: There is no usable kubeconfig, or it has no such context.
@@ -79,7 +82,10 @@ async def load_credentials(*, context: str | None, kubeconfig: str | os.PathLike
 def _kubeconfig_paths(kubeconfig: str | os.PathLike[str] | None) -> list[Path]:
     given = os.fspath(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG", "")
     names = [name for name in given.split(os.pathsep) if name]
-    return [Path(name).expanduser() for name in names] or [Path.home() / ".kube" / "config"]
+    if names:
+        return [Path(name).expanduser() for name in names]
+    credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), CREDENTIAL)
+    return [credential if credential.exists() else Path.home() / ".kube" / "config"]
 
 
 def _from_service_account() -> Credentials:

@@ -30,6 +30,8 @@ _MAX_QUOTED = 300
 """Characters shown of a body that is not a Status, as a proxy may send it."""
 _MISSING_NAMESPACE = re.compile(r'namespaces "(?P<name>[^"]*)" not found')
 _DENIED = re.compile(r'cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)"')
+_CREATE_DENIED = re.compile(r'(?P<resource>[^\s.]+)\S* "[^"]*" is forbidden:(?= *$| RBAC:)')
+"""How it says that an apply, which may patch, may not create: with no reason but what RBAC adds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,8 @@ def _unauthorized(refusal: Refusal) -> PdwatchError:
 
 
 def _forbidden(refusal: Refusal) -> PdwatchError:
-    denied = _DENIED.search(refusal.message)
+    message = _CREATE_DENIED.sub(r'\g<0> you cannot create resource "\g<resource>"', refusal.message).rstrip()
+    denied = _DENIED.search(message)
     if denied:
         remedy = (
             f"grant {denied['verb']} on {denied['resource']}; config/rbac.yaml holds all that pdwatch needs, "
@@ -109,7 +112,7 @@ def _forbidden(refusal: Refusal) -> PdwatchError:
         remedy = "free some of the quota, or ask for less under deployment.resources in workflow.yaml"
     else:
         remedy = "an admission rule of the cluster refuses it: satisfy it, or ask who runs the cluster"
-    return ForbiddenError(refusal.message, remedy=remedy)
+    return ForbiddenError(message, remedy=remedy)
 
 
 def _not_found(refusal: Refusal) -> PdwatchError:
