@@ -15,11 +15,11 @@ from pdwatch.core.build_context import LOCK_FILE, PACKAGE_FILE
 from pdwatch.core.image_config import EPOCH, ImageConfig
 from pdwatch.core.imports import import_specifiers
 from pdwatch.core.names import IMAGE_DEPENDENCIES_LABEL
+from pdwatch.core.sources import NODE_MODULES, VENDOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-NODE_MODULES, VENDOR = "node_modules", "vendor"
 MODULE = "dependencies.ts"
 """The module whose imports are fetched: one line each."""
 DEPENDENCIES_REPOSITORY = "pdwatch-dependencies"

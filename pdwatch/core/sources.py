@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 WORKFLOW_FILE = "workflow.yaml"
 SECRETS_FILE = ".secrets.yaml"
 SECRETS_DIRECTORY = ".secrets"
-DEPENDENCIES = frozenset({"vendor", "node_modules"})
+NODE_MODULES, VENDOR = "node_modules", "vendor"
+DEPENDENCIES = frozenset({NODE_MODULES, VENDOR})
 """Trees of third-party code: shipped, but holding neither nodes nor workflows."""
 
 _FILES = frozenset({WORKFLOW_FILE, "deno.json", "deno.jsonc", "deno.lock", "package.json"})

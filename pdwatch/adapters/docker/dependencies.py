@@ -23,8 +23,6 @@ from pdwatch.adapters.docker.refusals import load_error
 from pdwatch.core.build_context import ContextDirectory, ContextFile, ContextLink
 from pdwatch.core.dependencies import (
     MODULE,
-    NODE_MODULES,
-    VENDOR,
     dependencies_config,
     dependencies_reference,
     fetch_digest,
@@ -33,6 +31,7 @@ from pdwatch.core.image import parse_reference
 from pdwatch.core.image_config import archive_config_name, archive_manifest
 from pdwatch.core.model import SourceFile
 from pdwatch.core.names import IMAGE_DEPENDENCIES_LABEL
+from pdwatch.core.sources import DEPENDENCIES, NODE_MODULES
 from pdwatch.errors import DockerError, SettingsError
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ class DependencyFetcher:
         if labels.get(IMAGE_DEPENDENCIES_LABEL) != digest:
             with tempfile.TemporaryFile() as fetched, tempfile.TemporaryFile() as layer:
                 await self._fetch(imports, files, base=base, into=fetched)
-                trees = {NODE_MODULES, VENDOR}.difference(left_out)
+                trees = DEPENDENCIES.difference(left_out)
                 diff_id = await asyncio.to_thread(write_layer, fetched, layer, trees=trees)
                 await self._load(digest, diff_id, layer, base=base)
         return reference
