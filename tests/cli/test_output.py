@@ -109,6 +109,7 @@ async def test_what_speaks_to_docker_and_the_cluster(
         ("deploy", root, "-n", namespace),
         ("status", "hello", "-n", namespace),
         ("rollback", "hello", "--release", "-n", namespace),
+        ("undeploy", "hello", "-n", namespace, "--no-wait"),
         ("prune", "hello", "--dry-run"),
         ("cluster check", "-n", namespace),
     ):

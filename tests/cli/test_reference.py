@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pdwatch.cli.main import COMMANDS
+from pdwatch.cli.main import COMMANDS, SHORT_HELP
 from pdwatch.cli.reference import main, reference
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +18,10 @@ def files(root: Path) -> dict[str, str]:
 
 def test_the_files_in_the_checkout_are_what_the_commands_say_now() -> None:
     assert files(ROOT) == reference(), "`make reference` brings them up to date"
+
+
+def test_every_command_has_a_line_in_the_help_of_pdwatch() -> None:
+    assert SHORT_HELP.keys() == COMMANDS.keys()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
