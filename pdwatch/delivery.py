@@ -136,6 +136,7 @@ class Delivery:
                 if rest_s > 0:
                     return rest_s
                 await self._roll_out(workflow, revision, rollout, spec)
+        workflow.delivered = revision.snapshot.digest
         revision.attempts = 0
         revision.held = None
         return None

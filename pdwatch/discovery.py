@@ -10,7 +10,7 @@ from pdwatch.errors import SourceError
 from pdwatch.logs import Event, EventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pdwatch.ports import SourceReader, SourceWatcher
     from pdwatch.tracked import TrackedWorkflows
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class WorkflowDiscovery:
-    """Keeps the work queue fed with workflow directories as they come, change and go."""
+    """Keeps the work queue fed with workflow directories as they come, change and go.
+
+    ``found`` is called with each that has come.
+    """
 
     def __init__(
         self,
@@ -28,8 +31,10 @@ class WorkflowDiscovery:
         tracked: TrackedWorkflows,
         queue: WorkQueue[Path],
         log: EventLog,
+        found: Callable[[Path], None] = lambda _: None,
     ) -> None:
         self._reader = reader
+        self._found = found
         self._watcher = watcher
         self._tracked = tracked
         self._queue = queue
@@ -54,6 +59,7 @@ class WorkflowDiscovery:
         known = {workflow.root for workflow in self._tracked}
         for root in sorted(found - known):
             self._log.emit(Event.WORKFLOW_FOUND, workflow=root.name, directory=str(root))
+            self._found(root)
             self._tracked.track(root)
             self._queue.add(root, cause=cause, saved=cause == "save")
         for root in sorted(known - found):

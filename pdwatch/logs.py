@@ -32,6 +32,7 @@ class Event(StrEnum):
     DAEMON_HUNG = "daemon.hung"
     DAEMON_STOPPING = "daemon.stopping"
     DAEMON_STOPPED = "daemon.stopped"
+    SETTINGS_IGNORED = "settings.ignored"
     WORKFLOW_FOUND = "workflow.found"
     WORKFLOW_REMOVED = "workflow.removed"
     WORKFLOW_CHANGED = "workflow.changed"
@@ -58,6 +59,10 @@ class Event(StrEnum):
     WATCH_DISCONNECTED = "watch.disconnected"
     WATCH_RESUMED = "watch.resumed"
     RECONCILE_FAILED = "reconcile.failed"
+    WORKFLOW_UNDEPLOYED = "workflow.undeployed"
+    UNDEPLOY_FAILED = "undeploy.failed"
+    IMAGES_PRUNED = "images.pruned"
+    PRUNE_FAILED = "prune.failed"
     SYSTEMD_LOST = "systemd.lost"
 
 
@@ -86,6 +91,7 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.DAEMON_HUNG: _spec("parts message remedy", logging.CRITICAL),
     Event.DAEMON_STOPPING: _spec("signal"),
     Event.DAEMON_STOPPED: _spec(),
+    Event.SETTINGS_IGNORED: _spec("variable message", logging.WARNING),
     Event.WORKFLOW_FOUND: _spec("directory"),
     Event.WORKFLOW_REMOVED: _spec("directory", logging.WARNING),
     Event.WORKFLOW_CHANGED: _spec("directory cause scan_ms"),
@@ -93,6 +99,10 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.WORKFLOW_INVALID: _spec("path line column where message problems", logging.ERROR),
     Event.WORKFLOW_SUPERSEDED: _spec("stage superseded_by"),
     Event.WORKFLOW_HELD: _spec("reason message remedy retry_in_s", logging.WARNING),
+    Event.WORKFLOW_UNDEPLOYED: _spec("directory objects", logging.WARNING),
+    Event.UNDEPLOY_FAILED: _spec(f"directory {_FAILURE}", logging.ERROR),
+    Event.IMAGES_PRUNED: _spec("count bytes"),
+    Event.PRUNE_FAILED: _spec("error message remedy", logging.WARNING),
     Event.BUILD_STARTED: _spec(level=logging.DEBUG),
     Event.BUILD_SUCCEEDED: _spec("image_id cached build_ms"),
     Event.BUILD_FAILED: _spec(f"{_FAILURE} step output", logging.ERROR),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
         ObservedDeployment,
         SourceSnapshot,
     )
+    from pdwatch.core.retention import Pruned, Removal, StoredImage
+    from pdwatch.core.undeploy import ClusterObject, Undeployment
 
 
 class SourceReader(Protocol):
@@ -135,4 +137,76 @@ class PodLogs(Protocol):
             ClusterError: Or one of its subclasses, by cause.
             NotFoundError: There is no such pod any more.
         """
+        ...
+
+
+class ImageStore(Protocol):
+    """The images that Docker keeps."""
+
+    async def images(self, workflow: str | None = None) -> tuple[StoredImage, ...]:
+        """Return what pdwatch built for a workflow, or for all of them.
+
+        Raises:
+            DockerError: Or one of its subclasses, by cause.
+        """
+        ...
+
+    async def running(self) -> frozenset[str]:
+        """Return the IDs of the images of all containers.
+
+        Raises:
+            DockerError: Or one of its subclasses, by cause.
+        """
+        ...
+
+    async def remove(self, removals: Sequence[Removal]) -> Pruned:
+        """Remove images, except those that have come into use meanwhile.
+
+        Raises:
+            DockerError: Or one of its subclasses, by cause.
+        """
+        ...
+
+
+class RevisionHistory(Protocol):
+    """What the cluster remembers of a workflow."""
+
+    async def images(self, namespace: str, workflow: str) -> frozenset[str]:
+        """Return the references of the images that may be started again.
+
+        Raises:
+            ClusterError: Or one of its subclasses, by cause.
+        """
+        ...
+
+
+class Undeployer(Protocol):
+    """Removes what pdwatch made of a workflow."""
+
+    async def find(self, namespace: str, workflow: str) -> Undeployment:
+        """Look which of its objects there are, and whose they are.
+
+        Raises:
+            ClusterError: Or one of its subclasses, by cause.
+        """
+        ...
+
+    async def remove(self, objects: Sequence[ClusterObject]) -> None:
+        """Remove objects in their order.
+
+        Raises:
+            ClusterError: Or one of its subclasses, by cause.
+        """
+        ...
+
+
+class Ground(Protocol):
+    """What workflow directories lie in."""
+
+    def note(self, directory: Path) -> None:
+        """Remember what a directory that is there lies in."""
+        ...
+
+    def intact(self, directory: Path) -> bool:
+        """Return whether what a directory lay in is what it was, or was removed along with it."""
         ...

@@ -30,7 +30,10 @@ SCAN_S = 300.0
 
 
 class Reconciler:
-    """Brings workflows to what their files ask for; :meth:`reconcile` is a work queue's ``work``."""
+    """Brings workflows to what their files ask for; :meth:`reconcile` is a work queue's ``work``.
+
+    ``removed`` is called with each workflow whose directory is gone, before it is forgotten.
+    """
 
     def __init__(
         self,
@@ -42,8 +45,10 @@ class Reconciler:
         log: EventLog,
         clock: Callable[[], float],
         heartbeats: Heartbeats | None = None,
+        removed: Callable[[TrackedWorkflow], None] = lambda _: None,
     ) -> None:
         self._reader = reader
+        self._removed = removed
         self._delivery = delivery
         self._default_namespace = namespace
         self._tracked = tracked
@@ -144,6 +149,7 @@ class Reconciler:
     def _gone(self, workflow: TrackedWorkflow, *, known: bool) -> None:
         """Forget a directory; it may have been forgotten already when a late event made it be looked at."""
         if known:
+            self._removed(workflow)
             self._log.bind(**workflow.log_fields(self._clock())).emit(
                 Event.WORKFLOW_REMOVED, directory=str(workflow.root)
             )

@@ -38,6 +38,7 @@ class RolloutReporter:
         pod_logs: Where a crashed container's last lines come from.
         log: Where lines go.
         clock: Loop time in seconds.
+        rolled_out: Called with each workflow whose rollout has just become complete.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class RolloutReporter:
         pod_logs: PodLogs,
         log: EventLog,
         clock: Callable[[], float],
+        rolled_out: Callable[[TrackedWorkflow], None] = lambda _: None,
     ) -> None:
         self._tracked = tracked
+        self._rolled_out = rolled_out
         self._requeue = requeue
         self._pod_logs = pod_logs
         self._log = log
@@ -100,6 +103,7 @@ class RolloutReporter:
             fields |= {"source_digest": status.source_digest, "image": None, "since_save_ms": None}
         elif transition is RolloutTransition.COMPLETE and revision.applied_at is not None:
             fields["rollout_ms"] = milliseconds(self._clock() - revision.applied_at)
+            self._rolled_out(workflow)
             revision.applied_at = None  # when it is complete again, it has recovered and not been rolled out
         if transition is RolloutTransition.STALLED and status.pod is not None:
             fields["output"] = "\n".join(await self._last_lines(workflow, status.pod)) or None
@@ -122,8 +126,8 @@ class RolloutReporter:
 def drifted(workflow: TrackedWorkflow, observed: ObservedDeployment) -> bool:
     """Tell whether the Deployment is not what the newest revision, with the image that it names, asks for.
 
-    A revision that has not been applied yet has not drifted: its turn comes. One that somebody has rolled back
-    from has drifted until the reconciler has held it, and again when the hold is released.
+    A revision that has not been applied yet has not drifted: its turn comes. One that somebody has rolled
+    back from has drifted until the reconciler has held it, and again when the hold is released.
     """
     revision = workflow.revision
     if revision is None:

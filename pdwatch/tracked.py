@@ -78,6 +78,8 @@ class TrackedWorkflow:
     """The Service as last applied by this process."""
     secrets: dict[str, bytes] = field(default_factory=dict, repr=False)
     """The local secrets as last applied by this process."""
+    delivered: str | None = None
+    """The source digest that this process last knew, or brought, from here to the cluster."""
     rollout: RolloutStatus | None = None
     unsettled_since: float | None = None
     """Since when, in loop time, its files have changed during every scan."""
@@ -151,7 +153,7 @@ class TrackedWorkflows:
         if workflow.claim is not None:
             del self._claims[workflow.claim]
             workflow.claim = None
-            workflow.rollout = workflow.service = None
+            workflow.rollout = workflow.service = workflow.delivered = None
             workflow.secrets = {}
 
 

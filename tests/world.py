@@ -22,6 +22,7 @@ from pdwatch.core.model import (
 from pdwatch.core.names import DIGEST_ANNOTATION
 from pdwatch.core.observed import observed_deployment
 from pdwatch.core.rollout import rollout_status
+from pdwatch.core.undeploy import ClusterObject, Undeployment, undeployment
 from pdwatch.delivery import Delivery, Policy, World
 from pdwatch.errors import (
     ClusterError,
@@ -33,6 +34,7 @@ from pdwatch.errors import (
 )
 from pdwatch.logs import EventLog
 from pdwatch.reconciler import Reconciler
+from pdwatch.removals import Removals
 from pdwatch.rollouts import RolloutReporter
 from pdwatch.tracked import TrackedWorkflows
 from pdwatch.workqueue import WorkQueue
@@ -57,6 +59,8 @@ class Disk:
     """Every (workflow, digest) in the order of the saves."""
     unsettled: bool = False
     """Whether files change while they are read."""
+    unmounted: bool = False
+    """Whether what the workflows lay in went as a whole."""
     large: set[Path] = field(default_factory=set)
     """Workflows that take long to be read."""
 
@@ -83,6 +87,12 @@ class Disk:
 
     async def discover(self, roots: Sequence[Path]) -> frozenset[Path]:
         return frozenset(self.texts)
+
+    def note(self, directory: Path) -> None:
+        pass
+
+    def intact(self, directory: Path) -> bool:
+        return not self.unmounted
 
     async def secrets(self, root: Path) -> Mapping[str, bytes]:
         return {}
@@ -227,6 +237,26 @@ class FakeCluster:
         manifest = self.deployments.get(name)
         return None if manifest is None else manifest["metadata"]["annotations"][DIGEST_ANNOTATION]
 
+    # Undeploying, of Services and Deployments.
+
+    async def find(self, namespace: str, workflow: str) -> Undeployment:
+        there = {"Service": workflow in self.services, "Deployment": workflow in self.deployments}
+        return undeployment(
+            ClusterObject(kind=kind, namespace=namespace, name=workflow, uid=kind, ours=True)
+            for kind, is_there in there.items()
+            if is_there
+        )
+
+    async def remove(self, objects: Sequence[ClusterObject]) -> None:
+        for each in objects:
+            await asyncio.sleep(self.apply_s)
+            if self.down:
+                raise ClusterUnavailableError("the API server is down")
+            if each.kind == "Service":
+                self.services.discard(each.name)
+            else:
+                self.delete(each.name)
+
     # The view.
 
     async def synced(self, namespace: str) -> None:
@@ -308,6 +338,7 @@ class FakeWorld:
     docker: Docker = field(default_factory=Docker)
     cluster: FakeCluster = field(default_factory=FakeCluster)
     log: RecordingLog = field(default_factory=RecordingLog)
+    undeploys_removed: bool = False
 
 
 class LoopUnderTest:
@@ -331,8 +362,24 @@ class LoopUnderTest:
             clock=clock,
             jitter=random.Random(seed).random,
         )
+        removals = Removals(
+            world.cluster,
+            world.disk,
+            world.cluster,
+            world.disk,
+            roots=(),
+            tracked=tracked,
+            log=world.log,
+            clock=clock,
+        )
         reconciler = Reconciler(
-            world.disk, delivery, namespace=NAMESPACE, tracked=tracked, log=world.log, clock=clock
+            world.disk,
+            delivery,
+            namespace=NAMESPACE,
+            tracked=tracked,
+            log=world.log,
+            clock=clock,
+            removed=removals.removed if world.undeploys_removed else lambda _: None,
         )
         self.queue = WorkQueue(reconciler.reconcile)
         reporter = RolloutReporter(
@@ -345,6 +392,7 @@ class LoopUnderTest:
         self._tasks = [
             asyncio.create_task(self.queue.run(), name="work"),
             asyncio.create_task(reporter.run(world.cluster.changes), name="report"),
+            asyncio.create_task(removals.run(), name="undeploy what is removed"),
         ]
         for root in world.disk.texts:
             tracked.track(root)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pdwatch.core.names import FIELD_MANAGER, MANAGED_SELECTOR, NAME_LABEL
 from pdwatch.core.observed import observed_deployment
 from pdwatch.core.suggestion import did_you_mean
-from pdwatch.errors import NotFoundError
+from pdwatch.errors import ForbiddenError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +73,27 @@ async def remembered_images(api: Api, name: str | None = None, *, namespace: str
         for each in await replica_sets(api, name, namespace=namespace)
         for container in each["spec"]["template"]["spec"]["containers"]
     )
+
+
+class ApiRevisionHistory:
+    """Knows what ReplicaSets name; implements :class:`pdwatch.ports.RevisionHistory`."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._sees_all = True
+
+    async def images(self, namespace: str, workflow: str) -> frozenset[str]:
+        """Return what ReplicaSets in all namespaces name, or in this one where no more may be seen.
+
+        Raises:
+            ClusterError: Or one of its subclasses, by cause.
+        """
+        if self._sees_all:
+            try:
+                return await remembered_images(self._api, workflow, namespace=None)
+            except ForbiddenError:
+                self._sees_all = False
+        return await remembered_images(self._api, workflow, namespace=namespace)
 
 
 async def remove_annotation(api: Api, deployment: ObservedDeployment, key: str) -> Manifest:

@@ -1,0 +1,75 @@
+"""Whether a workflow whose directory is gone may be undeployed; docs/housekeeping.md says it in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from pdwatch.core.model import ObservedDeployment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedWorkflow:
+    """What was known of a directory when it went."""
+
+    root: Path
+    namespace: str
+    name: str
+    delivered: str
+    """The source digest that was last brought to the cluster from it."""
+    beside: frozenset[Path]
+    """The other directories that were known then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedDirectory:
+    """A workflow directory that is there; ``namespace`` and ``name`` are None until it has been read."""
+
+    root: Path
+    namespace: str | None = None
+    name: str | None = None
+    valid: bool = False
+
+
+class Fate(Enum):
+    """What becomes of what was deployed."""
+
+    UNDEPLOY = auto()
+    LEAVE = auto()
+    LOOK_AGAIN = auto()
+    """What has been seen so far does not tell."""
+
+
+def fate(
+    removed: RemovedWorkflow,
+    directories: Collection[WatchedDirectory],
+    observed: ObservedDeployment | None,
+    *,
+    intact: bool,
+) -> Fate:
+    """Decide, some time after a directory went.
+
+    Args:
+        removed: The directory.
+        directories: Those that are there now.
+        observed: The Deployment as last seen.
+        intact: Whether all that the directory lay in is what it was, and not, for example, unmounted.
+    """
+    if not intact or observed is None or removed.delivered not in _sources(observed):
+        return Fate.LEAVE
+    wanted = (removed.namespace, removed.name)
+    if any(each.root == removed.root or (each.namespace, each.name) == wanted for each in directories):
+        return Fate.LEAVE
+    # A directory that has come since may be this one under another path, as soon as it can be read.
+    if any(each.name is None or (not each.valid and each.root not in removed.beside) for each in directories):
+        return Fate.LOOK_AGAIN
+    return Fate.UNDEPLOY
+
+
+def _sources(observed: ObservedDeployment) -> tuple[str | None, str | None]:
+    return observed.source_digest, observed.rolled_back_from

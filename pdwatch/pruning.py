@@ -1,0 +1,86 @@
+"""Prunes a workflow's images after its rollouts: one workflow at a time, and never on the path of a save."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pdwatch.core.retention import surplus
+from pdwatch.errors import PdwatchError
+from pdwatch.logs import Event, EventLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from pdwatch.ports import ImageStore, RevisionHistory
+    from pdwatch.tracked import TrackedWorkflow
+
+PRUNE_S = 60.0
+"""One workflow's share; if Docker takes longer, the rest is left for the next rollout."""
+
+
+class ImagePruning:
+    """Keeps in Docker what may be needed again.
+
+    Args:
+        store: The images in Docker.
+        history: What the cluster may still start.
+        keep: How many images of each workflow stay, used or not.
+        log: Where lines go.
+        now: The time of day.
+    """
+
+    def __init__(
+        self,
+        store: ImageStore,
+        history: RevisionHistory,
+        *,
+        keep: int,
+        log: EventLog,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._history = history
+        self._keep = keep
+        self._log = log
+        self._now = now
+        self._due: dict[tuple[str, str], None] = {}
+        self._rolled_out = asyncio.Event()
+
+    def rolled_out(self, workflow: TrackedWorkflow) -> None:
+        """Have the workflow's images looked at."""
+        if workflow.claim is not None:
+            self._due[workflow.claim] = None
+            self._rolled_out.set()
+
+    async def run(self) -> None:
+        """Prune what is due, until cancelled."""
+        while True:
+            await self._rolled_out.wait()
+            self._rolled_out.clear()
+            while self._due:
+                namespace, name = next(iter(self._due))
+                del self._due[namespace, name]
+                await self._prune(namespace, name)
+
+    async def _prune(self, namespace: str, name: str) -> None:
+        log = self._log.bind(workflow=name, namespace=namespace)
+        try:
+            async with asyncio.timeout(PRUNE_S):
+                in_use = await self._history.images(namespace, name) | await self._store.running()
+                images = await self._store.images(name)
+                removals = surplus(images, in_use=in_use, keep=self._keep, now=self._now())
+                pruned = await self._store.remove(removals)
+        except PdwatchError as error:
+            log.emit(
+                Event.PRUNE_FAILED,
+                error=type(error).__name__,
+                message=error.message,
+                remedy=error.remedy,
+            )
+        except TimeoutError:
+            log.emit(Event.PRUNE_FAILED, error="TimeoutError", message=f"not done after {PRUNE_S:g} s")
+        else:
+            if pruned.count:
+                log.emit(Event.IMAGES_PRUNED, count=pruned.count, bytes=pruned.bytes)
