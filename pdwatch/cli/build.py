@@ -96,10 +96,8 @@ async def _build(
     show: bool,
 ) -> ExitCode:
     # Loaded on use: `--help` needs no aiohttp.
-    from pdwatch.adapters.docker import docker_ports  # noqa: PLC0415
     from pdwatch.adapters.engine import engine_recipe  # noqa: PLC0415
     from pdwatch.adapters.files import FileSource  # noqa: PLC0415
-    from pdwatch.pipeline import image_for  # noqa: PLC0415
 
     snapshot = await FileSource(recipe=engine_recipe()).scan(directory)
     if snapshot.spec is None:
@@ -109,6 +107,9 @@ async def _build(
     if show:
         click.echo(dockerfile(snapshot.spec, base=BASE_IMAGE, digest=snapshot.digest), nl=False)
         return ExitCode.OK
+    from pdwatch.adapters.docker import docker_ports  # noqa: PLC0415  # a Dockerfile needs none
+    from pdwatch.pipeline import image_for  # noqa: PLC0415
+
     with Progress() as progress:
         async with docker_ports(
             registry=registry_host(wanted[0]) if push else None, network=network, report=progress.update
