@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pdwatch import __version__
-from pdwatch.adapters.engine import engine_files
+from pdwatch.adapters.engine import harness_files
 from pdwatch.cli.reference import reference
 from pdwatch.core.schema import workflow_schema
 
@@ -55,10 +55,10 @@ def prefix(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prefix
 
 
-def test_the_wheel_has_the_engine_without_its_tests(built: Path) -> None:
+def test_the_wheel_has_the_engine_and_the_harness_without_their_tests(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("pdwatch/engine/")}
-    assert names - {"pdwatch/engine/deno.json"} == {f"pdwatch/engine/{path}" for path in engine_files()}
+    assert names - {"pdwatch/engine/deno.json"} == {f"pdwatch/engine/{path}" for path in harness_files()}
 
 
 def test_the_sdist_has_what_its_tests_and_documents_need(built: Path) -> None:

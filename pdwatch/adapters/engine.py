@@ -12,13 +12,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from importlib.resources.abc import Traversable
 
-_NOT_SHIPPED = frozenset({"testing"})
+HARNESS = "harness"
+"""The directory of what ``pdwatch test`` adds to the engine."""
+_NOT_SHIPPED = frozenset({"testing", HARNESS})
 
 
 @cache
 def engine_files() -> Mapping[str, bytes]:
     """Return the engine's modules by POSIX path below its directory, without its tests."""
     return dict(_modules(files("pdwatch") / "engine", prefix=""))
+
+
+@cache
+def harness_files() -> Mapping[str, bytes]:
+    """Return what runs test fixtures: the engine's files, and the harness, which no image holds."""
+    harness = files("pdwatch") / "engine" / HARNESS
+    return {**engine_files(), **dict(_modules(harness, prefix=f"{HARNESS}/"))}
 
 
 def engine_recipe() -> str:

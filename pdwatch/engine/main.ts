@@ -30,6 +30,7 @@ import { scheduleTriggers } from "./cron.ts";
 import { messageOf, StartError } from "./errors.ts";
 import { link } from "./executor.ts";
 import { compileGraph } from "./graph.ts";
+import { keepAlive } from "./keep_alive.ts";
 import { createLogger, type LogScope } from "./logger.ts";
 import type { Logger } from "./mod.ts";
 import { importNodes } from "./nodes.ts";
@@ -142,21 +143,6 @@ function loggerFor(redactor: Redactor): (scope: LogScope) => Logger {
     redact: (text: string) => redactor.redact(text),
   } as const;
   return (scope) => createLogger(output, scope);
-}
-
-/** Neither a node nor what the promises and timers that it leaves behind throw must end the engine. */
-function keepAlive(log: Logger): void {
-  Deno.exit = () => {
-    throw new Error("a node can't end the engine; return, or throw an error");
-  };
-  globalThis.addEventListener("unhandledrejection", (event) => {
-    event.preventDefault();
-    log.error("a promise was rejected that nothing waits for", event.reason);
-  });
-  globalThis.addEventListener("error", (event) => {
-    event.preventDefault();
-    log.error("an error was thrown outside of any node's run", event.error);
-  });
 }
 
 function listen(

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pdwatch
-from pdwatch.adapters.engine import engine_files, engine_recipe
+from pdwatch.adapters.engine import engine_files, engine_recipe, harness_files
 from pdwatch.core.build_context import recipe_digest
 
 ENGINE = Path(pdwatch.__file__).parent / "engine"
@@ -24,6 +24,12 @@ def test_every_module_that_a_shipped_one_imports_is_shipped_too() -> None:
         for part in content.decode().split(' from "./')[1:]
     }
     assert imported <= shipped.keys()
+
+
+def test_the_harness_comes_on_top_of_the_engine_and_is_in_no_image() -> None:
+    added = harness_files().keys() - engine_files().keys()
+    assert "harness/main.ts" in added
+    assert all(path.startswith("harness/") and not path.endswith("_test.ts") for path in added)
 
 
 def test_the_recipe_is_that_of_the_shipped_files() -> None:

@@ -1,0 +1,94 @@
+/** Runs one case, as the engine runs a workflow: same limits, retries, `ctx` and JSON rules. */
+
+import { type Clock, systemClock } from "../clock.ts";
+import { consoleOf } from "../console.ts";
+import { messageOf } from "../errors.ts";
+import { link } from "../executor.ts";
+import { compileGraph } from "../graph.ts";
+import { createLogger, type LogScope } from "../logger.ts";
+import type { Logger } from "../mod.ts";
+import { importNodes } from "../nodes.ts";
+import { Redactor } from "../redaction.ts";
+import { Runs } from "../runs.ts";
+import type { Workflow } from "../workflow.ts";
+import { MockedFetch } from "./mocked_fetch.ts";
+import type { Outcome, PlannedCase } from "./plan.ts";
+
+export interface Scene {
+  readonly directory: string;
+  readonly workflow: Workflow;
+  readonly clock?: Clock;
+  /** Called before any of the workflow's code runs. */
+  readonly prepare: (globals: Globals, log: Logger) => void;
+}
+
+/** What the case puts in the place of Deno's own. */
+export interface Globals {
+  readonly fetch: typeof fetch;
+  readonly console: Partial<Console>;
+}
+
+/** Of a node that logs without end, these many of the newest lines are kept. */
+const MOST_LINES = 200;
+
+/** Never rejects: what keeps a case from being run is its outcome's `fault`. */
+export async function runCase(planned: PlannedCase, scene: Scene): Promise<Outcome> {
+  const { directory, clock = systemClock } = scene;
+  const workflow = partOf(scene.workflow, planned);
+  const redactor = new Redactor();
+  redactor.learn(planned.secrets);
+  const mocked = new MockedFetch(planned.fetch);
+  const log: string[] = [];
+  const write = (line: string): void => {
+    log.push(line);
+    if (log.length > MOST_LINES) log.shift();
+  };
+  const redact = (text: string): string => redactor.redact(text);
+  const logger = (scope: LogScope): Logger =>
+    createLogger({ format: "text", write, now: clock.now, redact }, scope);
+  const loose = logger({ workflow: workflow.name });
+  scene.prepare({ fetch: mocked.fetch, console: consoleOf(loose, clock.elapsed) }, loose);
+  const began = clock.elapsed();
+  const outcome = (ended: Pick<Outcome, "outputs" | "errors" | "fault">): Outcome => ({
+    ...ended,
+    durationMs: Math.round(clock.elapsed() - began),
+    log,
+    unmocked: mocked.unmocked.map(({ method, url }) => ({ method, url: redact(url) })),
+    used: mocked.used,
+  });
+  try {
+    const functions = await importNodes(directory, workflow.nodes);
+    for (const [id, output] of Object.entries(planned.mocks)) {
+      functions.set(id, () => Promise.resolve(output));
+    }
+    const runs = new Runs({
+      workflow,
+      program: link(compileGraph(planned.nodes, workflow.edges), functions, workflow),
+      clock,
+      redactor,
+      readSecrets: () => Promise.resolve(planned.secrets),
+      // What the run as a whole logs only repeats the result.
+      logger: (scope) => scope.node === undefined ? silent : logger(scope),
+      newRunId: () => "test",
+    });
+    const { result: { outputs, errors } } = await runs.start("test", planned.payload);
+    return outcome({ outputs, errors, fault: null });
+  } catch (error) {
+    return outcome({ outputs: {}, errors: {}, fault: redact(messageOf(error)) });
+  }
+}
+
+/** The nodes of the case that are to be run, with its configuration; mocked ones are not even imported. */
+function partOf(workflow: Workflow, { nodes, config, mocks }: PlannedCase): Workflow {
+  const kept = [...workflow.nodes].filter(([id]) =>
+    nodes.includes(id) && !Object.hasOwn(mocks, id)
+  );
+  return {
+    ...workflow,
+    nodes: new Map(kept.map(([id, node]) => [id, { ...node, config: config[id] ?? node.config }])),
+    edges: workflow.edges.filter(({ from, to }) => nodes.includes(from) && nodes.includes(to)),
+  };
+}
+
+const ignore = (): void => {};
+const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
