@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pdwatch.errors import ClusterUnavailableError
+from tests.rollback import held_from, roll_back
 from tests.world import FakeWorld, LoopUnderTest, digest_of
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ pauses = st.sampled_from([0.0, 0.005, 0.05, 0.5, 0.9, 1.05, 1.15, 2.0, 40.0])
 class Histories(RuleBasedStateMachine):
     """Saves, faults, meddling and restarts in any order."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(undeploys_removed=st.booleans())
+    def begin(self, *, undeploys_removed: bool) -> None:
         self.loop = looptime.new_event_loop(_enabled=True)
-        self.world = FakeWorld()
+        self.world = FakeWorld(undeploys_removed=undeploys_removed)
+        self.deleted: set[str] = set()
         self.daemon: LoopUnderTest = self.on_loop(lambda: LoopUnderTest(self.world))
 
     def on_loop(self, call: Callable[[], Any], *, then_s: float = 0.0) -> Any:
@@ -90,11 +92,24 @@ class Histories(RuleBasedStateMachine):
 
     @rule(root=roots, pause=pauses)
     def somebody_deletes_the_deployment(self, root: Path, pause: float) -> None:
+        self.deleted.add(root.name)
         self.on_loop(lambda: self.world.cluster.delete(root.name), then_s=pause)
 
     @rule(root=roots, replicas=st.integers(0, 3), pause=pauses)
     def somebody_scales_the_deployment(self, root: Path, replicas: int, pause: float) -> None:
         self.on_loop(lambda: self.world.cluster.scale(root.name, replicas), then_s=pause)
+
+    @rule(root=roots, pause=pauses)
+    def somebody_rolls_back(self, root: Path, pause: float) -> None:
+        self.on_loop(lambda: roll_back(self.world.cluster, root.name), then_s=pause)
+
+    @rule(root=roots, pause=pauses)
+    def the_directory_goes(self, root: Path, pause: float) -> None:
+        def act() -> None:
+            if self.world.disk.texts.pop(root, None) is not None:
+                self.daemon.queue.add(root, cause="removed")
+
+        self.on_loop(act, then_s=pause)
 
     @rule(pause=pauses)
     def the_daemon_is_killed_and_started_again(self, pause: float) -> None:
@@ -124,9 +139,12 @@ class Histories(RuleBasedStateMachine):
         self.world.docker.down = self.world.cluster.down = False
         self.world.cluster.gvisor = True
         self.on_loop(lambda: None, then_s=AT_REST_S)
+        if not self.world.undeploys_removed:
+            applied = {name for name, _ in self.world.cluster.applied}
+            assert applied - self.deleted <= self.world.cluster.deployments.keys()
         for root, text in self.world.disk.texts.items():
             deployed = self.world.cluster.deployments.get(root.name)
-            if not text.startswith("!"):
+            if not text.startswith("!") and held_from(self.world.cluster, root.name) != digest_of(text):
                 assert self.world.cluster.digest(root.name) == digest_of(text)
                 assert root.name in self.world.cluster.services
                 assert deployed is not None

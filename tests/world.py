@@ -22,7 +22,6 @@ from pdwatch.core.model import (
 from pdwatch.core.names import DIGEST_ANNOTATION
 from pdwatch.core.observed import observed_deployment
 from pdwatch.core.rollout import rollout_status
-from pdwatch.core.undeploy import ClusterObject, Undeployment, undeployment
 from pdwatch.delivery import Delivery, Policy, World
 from pdwatch.errors import (
     ClusterError,
@@ -38,6 +37,7 @@ from pdwatch.removals import Removals
 from pdwatch.rollouts import RolloutReporter
 from pdwatch.tracked import TrackedWorkflows
 from pdwatch.workqueue import WorkQueue
+from tests.undeployer import FakeUndeployer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -237,26 +237,6 @@ class FakeCluster:
         manifest = self.deployments.get(name)
         return None if manifest is None else manifest["metadata"]["annotations"][DIGEST_ANNOTATION]
 
-    # Undeploying, of Services and Deployments.
-
-    async def find(self, namespace: str, workflow: str) -> Undeployment:
-        there = {"Service": workflow in self.services, "Deployment": workflow in self.deployments}
-        return undeployment(
-            ClusterObject(kind=kind, namespace=namespace, name=workflow, uid=kind, ours=True)
-            for kind, is_there in there.items()
-            if is_there
-        )
-
-    async def remove(self, objects: Sequence[ClusterObject]) -> None:
-        for each in objects:
-            await asyncio.sleep(self.apply_s)
-            if self.down:
-                raise ClusterUnavailableError("the API server is down")
-            if each.kind == "Service":
-                self.services.discard(each.name)
-            else:
-                self.delete(each.name)
-
     # The view.
 
     async def synced(self, namespace: str) -> None:
@@ -363,7 +343,7 @@ class LoopUnderTest:
             jitter=random.Random(seed).random,
         )
         removals = Removals(
-            world.cluster,
+            FakeUndeployer(world.cluster),
             world.disk,
             world.cluster,
             world.disk,

@@ -1,0 +1,108 @@
+"""When images are pruned, and what is told of it, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdwatch.core.retention import Pruned, StoredImage
+from pdwatch.errors import DockerUnavailableError
+from pdwatch.logs import Event
+from pdwatch.pruning import PRUNE_S, ImagePruning
+from pdwatch.tracked import TrackedWorkflow
+from tests.world import RecordingLog
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pdwatch.core.retention import Removal
+
+pytestmark = pytest.mark.looptime
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Store:
+    """Four images a workflow; the cluster still names the first."""
+
+    removed: list[str] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    takes_s: float = 0.1
+
+    async def images(self, workflow: str | None = None) -> tuple[StoredImage, ...]:
+        return tuple(
+            StoredImage(
+                id=f"sha256:{number}",
+                workflow=str(workflow),
+                version="1",
+                source_digest=f"sha256:{number:064x}",
+                references=(f"{workflow}:1",),
+                delivered_at=NOW + timedelta(minutes=number),
+            )
+            for number in range(4)
+        )
+
+    async def running(self) -> frozenset[str]:
+        return frozenset({"sha256:0"})
+
+    async def remove(self, removals: Sequence[Removal]) -> Pruned:
+        await asyncio.sleep(self.takes_s)
+        if self.failures:
+            raise self.failures.pop()
+        self.removed += [f"{each.image.workflow} {each.image.id}" for each in removals]
+        return Pruned(count=len(removals), bytes=100 * len(removals))
+
+
+class History:
+    async def images(self, namespace: str, workflow: str) -> frozenset[str]:
+        return frozenset({f"{workflow}:other", "sha256:1"} if workflow == "beta" else ())
+
+
+def workflow(name: str) -> TrackedWorkflow:
+    tracked = TrackedWorkflow(Path("/workflows") / name)
+    tracked.claim = ("dev", name)
+    return tracked
+
+
+async def pruned(store: Store, *names: str) -> RecordingLog:
+    log = RecordingLog()
+    pruning = ImagePruning(store, History(), keep=2, log=log, now=lambda: NOW)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(pruning.run())
+        for name in names:
+            pruning.rolled_out(workflow(name))
+        await asyncio.sleep(5 * PRUNE_S)
+        task.cancel()
+    return log
+
+
+async def test_after_a_rollout_what_is_neither_new_nor_used_goes_and_is_told_of():
+    store = Store()
+    log = await pruned(store, "alpha", "beta", "alpha")
+    assert store.removed == ["alpha sha256:1"], "beta's is named by a ReplicaSet"
+    assert log.lines == [
+        {"event": "images.pruned", "workflow": "alpha", "namespace": "dev", "count": 1, "bytes": 100}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("failure", "takes_s", "message"),
+    [
+        pytest.param([DockerUnavailableError("Docker is down")], 0.1, "Docker is down", id="Docker fails"),
+        pytest.param([], 2 * PRUNE_S, f"not done after {PRUNE_S:g} s", id="Docker hangs"),
+    ],
+)
+async def test_what_fails_is_told_of_and_the_next_workflow_has_its_turn(
+    failure: list[Exception], takes_s: float, message: str
+):
+    store = Store(failures=failure, takes_s=takes_s)
+    log = await pruned(store, "alpha", "gamma")
+    told = log.named(Event.PRUNE_FAILED)
+    assert (told[0]["workflow"], told[0]["message"]) == ("alpha", message)
+    assert {line["workflow"] for line in log.lines} == {"alpha", "gamma"}
