@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from pdwatch.core.compiled import compiled_workflow
@@ -117,6 +117,31 @@ def build_context(
     return tuple(sorted(entries, key=lambda entry: entry.path.split("/")))
 
 
+def with_dockerfile(context: Iterable[ContextEntry], text: str) -> tuple[ContextEntry, ...]:
+    """Return a context with another Dockerfile."""
+    written = ContextFile(path=DOCKERFILE, content=text.encode())
+    return tuple(written if entry.path == DOCKERFILE else entry for entry in context)
+
+
+def split_trees(
+    context: Iterable[ContextEntry],
+) -> tuple[tuple[ContextEntry, ...], tuple[ContextEntry, ...]]:
+    """Take ``node_modules`` and ``vendor`` out of a context.
+
+    Returns:
+        The context without them, and the entries of a layer with them; empty when there is neither.
+    """
+    prefix = f"{DEPENDENCIES_TREE}/"
+    rest, trees = [], []
+    for entry in context:
+        inside = entry.path.removeprefix(f"{prefix}app/").split("/", 1)[0]
+        if entry.path.startswith(prefix) and inside in DEPENDENCIES:
+            trees.append(replace(entry, path=entry.path.removeprefix(prefix)))
+        else:
+            rest.append(entry)
+    return tuple(rest), (ContextDirectory("app"), *trees) if trees else ()
+
+
 def recipe_digest(engine: Mapping[str, bytes]) -> str:
     """Return a digest of all that pdwatch itself puts into images: the engine, and whatever it generates.
 
@@ -125,7 +150,7 @@ def recipe_digest(engine: Mapping[str, bytes]) -> str:
     """
     files = {path: hashlib.sha256(content).hexdigest() for path, content in engine.items()}
     generated = [
-        [dockerfile(sample, base=BASE_IMAGE, digest="", dependencies="other"), compiled_workflow(sample)]
+        [dockerfile(sample, base=BASE_IMAGE, digest="", dependencies=("other",)), compiled_workflow(sample)]
         for sample in _SAMPLES
     ]
     config = merged_deno_config("", None, settings=image_settings(remote=True))

@@ -11,14 +11,17 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pdwatch.core.build_context import LOCK_FILE, PACKAGE_FILE
+from pdwatch.core.build_context import LOCK_FILE, PACKAGE_FILE, ContextFile, ContextLink
 from pdwatch.core.image_config import EPOCH, ImageConfig
 from pdwatch.core.imports import import_specifiers
+from pdwatch.core.model import SourceFile
 from pdwatch.core.names import IMAGE_DEPENDENCIES_LABEL
 from pdwatch.core.sources import NODE_MODULES, VENDOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from pdwatch.core.build_context import ContextEntry
 
 MODULE = "dependencies.ts"
 """The module whose imports are fetched: one line each."""
@@ -185,16 +188,26 @@ def fetch_digest(files: Mapping[str, bytes], *, base_id: str, left_out: Collecti
     return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
+def trees_digest(entries: Iterable[ContextEntry]) -> str:
+    """Return ``sha256:<64 hex>`` over a layer of trees that a workflow directory brings along.
+
+    Args:
+        entries: See :func:`pdwatch.core.build_context.split_trees`.
+    """
+    key = json.dumps([(type(entry).__name__, entry.path, _identity(entry)) for entry in entries])
+    return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
 def dependencies_reference(digest: str) -> str:
-    """Return the name of the image that holds what was fetched under ``digest``."""
+    """Return the name of the image that holds the third-party code of ``digest``."""
     return f"{DEPENDENCIES_REPOSITORY}:{digest.removeprefix('sha256:')[:_DIGITS]}"
 
 
 def dependencies_config(digest: str, *, layer: str, base: Mapping[str, Any]) -> ImageConfig:
-    """Return the configuration of the image that holds what was fetched: one layer, which nobody runs.
+    """Return the configuration of an image that holds third-party code: one layer, which nobody runs.
 
     Args:
-        digest: See :func:`fetch_digest`.
+        digest: See :func:`fetch_digest` and :func:`trees_digest`.
         layer: The layer's diff ID, ``sha256:<64 hex>``.
         base: What the Engine API says of the base image; both are for the same platform.
     """
@@ -204,9 +217,18 @@ def dependencies_config(digest: str, *, layer: str, base: Mapping[str, Any]) -> 
         "created": EPOCH,
         "config": {"Labels": {IMAGE_DEPENDENCIES_LABEL: digest}},
         "rootfs": {"type": "layers", "diff_ids": [layer]},
-        "history": [{"created": EPOCH, "created_by": "deno install"}],
+        "history": [{"created": EPOCH, "created_by": "pdwatch"}],
     }
     return ImageConfig(content=json.dumps(config, sort_keys=True).encode(), layers=(layer,))
+
+
+def _identity(entry: ContextEntry) -> str | None:
+    if isinstance(entry, ContextLink):
+        return entry.target
+    if isinstance(entry, ContextFile):
+        assert isinstance(entry.content, SourceFile), "pdwatch adds nothing of its own to these trees"
+        return entry.content.digest
+    return None
 
 
 def _statement(specifier: str) -> str:

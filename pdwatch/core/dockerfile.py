@@ -35,7 +35,7 @@ def dockerfile(
     *,
     base: str,
     digest: str,
-    dependencies: str | None = None,
+    dependencies: Sequence[str] = (),
     extra_labels: Mapping[str, str] | None = None,
 ) -> str:
     """Return the Dockerfile's text.
@@ -44,7 +44,7 @@ def dockerfile(
         spec: The workflow.
         base: The base image's reference.
         digest: The snapshot's ``sha256:<64 hex>``.
-        dependencies: The image that holds the third-party code that was fetched; None when none was.
+        dependencies: The images that hold third-party code, each at the place that it has in the image.
         extra_labels: Put first, so that the image of every step has them.
     """
     environment = " ".join(f"{name}={value}" for name, value in _ENVIRONMENT.items())
@@ -59,7 +59,7 @@ def dockerfile(
             f"COPY {ENGINE_TREE}/ /",
             # Once /app is there, WORKDIR makes no directory, and so nothing that differs from build to build.
             "WORKDIR /app",
-            *([f"COPY --from={dependencies} / /"] if dependencies else []),
+            *(f"COPY --from={image} / /" for image in dependencies),
             f"COPY {DEPENDENCIES_TREE}/ /",
             f"COPY {SOURCES_TREE}/ /",
             f"LABEL {_pairs(labels(spec, base=base, digest=digest))}",

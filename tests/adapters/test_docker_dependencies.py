@@ -233,12 +233,16 @@ async def test_a_node_modules_in_the_directory_is_used_without_any_network(
     )
     assert await install.wait() == 0
     arrange(workflow.root)
-    before = await dependency_images(docker)
 
     built = await build(api, workflow, network="none")
-
     assert await run(docker, built.id) == {"odd": True, "length": 21}
-    assert await dependency_images(docker) == before
+
+    before, images = await layers(docker, built.id), await dependency_images(docker)
+    workflow.save("nodes/greet.ts", NODE.replace("odd(3)", "odd(4)"))
+    saved = await build(api, workflow, network="none")
+    assert await run(docker, saved.id) == {"odd": False, "length": 21}
+    assert (await layers(docker, saved.id))[:-1] == before[:-1]
+    assert await dependency_images(docker) == images
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from pdwatch.core.build_context import (
     build_context,
     deno_config_file,
     recipe_digest,
+    split_trees,
 )
 from pdwatch.core.model import Node, SourceFile, SourceSnapshot, Trigger, WorkflowSpec
 from pdwatch.errors import InvalidWorkflowError
@@ -74,6 +75,18 @@ def test_links_and_package_json_lie_in_the_layer_of_dependencies() -> None:
     )
     assert ContextLink(path=".dependencies/app/node_modules/a", target=".deno/a") in entries
     assert ".dependencies/app/package.json" in [entry.path for entry in entries]
+
+
+def test_the_trees_of_dependencies_can_be_taken_out_as_a_layer() -> None:
+    whole = context("workflow.yaml", "lib/vendor/x.ts", "node_modules/x/y.js", "vendor/z.ts", "deno.lock")
+    rest, trees = split_trees(whole)
+    assert [entry.path for entry in trees] == [
+        *("app", "app/node_modules", "app/node_modules/x", "app/node_modules/x/y.js"),
+        *("app/vendor", "app/vendor/z.ts"),
+    ]
+    taken = {f".dependencies/{entry.path}" for entry in trees[1:]}
+    assert rest == tuple(entry for entry in whole if entry.path not in taken)
+    assert split_trees(rest) == (rest, ())
 
 
 def test_pdwatch_adds_the_compiled_workflow_and_the_digest() -> None:

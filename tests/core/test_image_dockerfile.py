@@ -37,10 +37,10 @@ def test_the_dockerfile_puts_first_what_changes_least() -> None:
     assert DIGEST not in text[: text.index("COPY .sources")]
 
 
-def test_what_was_fetched_comes_before_what_lies_in_the_directory() -> None:
-    text = dockerfile(spec(), base=BASE, digest=DIGEST, dependencies="pdwatch-dependencies:0123456789ab")
+def test_third_party_code_comes_after_the_engine_and_before_the_sources() -> None:
+    text = dockerfile(spec(), base=BASE, digest=DIGEST, dependencies=["a:1", "b:2"])
     copied = [line for line in text.splitlines() if line.startswith("COPY")]
-    assert copied[1:3] == ["COPY --from=pdwatch-dependencies:0123456789ab / /", "COPY .dependencies/ /"]
+    assert copied[1:4] == ["COPY --from=a:1 / /", "COPY --from=b:2 / /", "COPY .dependencies/ /"]
 
 
 def test_no_shell_is_used_and_the_user_is_not_root() -> None:

@@ -7,18 +7,19 @@ import json
 import uuid
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pdwatch.adapters.context import off_loop, tar_chunks
 from pdwatch.adapters.dependencies import third_party_code
 from pdwatch.adapters.docker.api import NOT_FOUND, RefusedError
 from pdwatch.adapters.docker.base import inspect, require_base, tag
-from pdwatch.adapters.docker.dependencies import DependencyFetcher
+from pdwatch.adapters.docker.dependencies import DependencyImages
 from pdwatch.adapters.docker.refusals import build_error, load_error, refuses_buildkit
 from pdwatch.adapters.docker.run import BUILDKIT, CLASSIC, run_build
 from pdwatch.adapters.docker.steps import BuildSteps
 from pdwatch.adapters.files import read_verified
-from pdwatch.core.build_context import ContextFile, build_context
+from pdwatch.core.build_context import ContextFile, build_context, split_trees, with_dockerfile
 from pdwatch.core.dockerfile import dockerfile
 from pdwatch.core.image import parse_reference
 from pdwatch.core.image_config import archive_config_name, archive_manifest, normal_config
@@ -39,11 +40,11 @@ _SWEEP_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recipe:
-    """What an image is made of: the sources, ``deno.json``, and the image of what was fetched."""
+    """What an image is made of: the build context, and the images of third-party code."""
 
     request: BuildRequest
-    config: bytes
-    dependencies: str | None
+    context: tuple[ContextEntry, ...]
+    dependencies: tuple[str, ...]
 
     def dockerfile(self, *, labels: Mapping[str, str] | None = None) -> str:
         """Return the Dockerfile's text, with ``labels`` on every step's image."""
@@ -88,7 +89,7 @@ class DockerBuilder:
     ) -> None:
         self._api = api
         self._engine = engine
-        self._fetcher = DependencyFetcher(api, network=network, report=report)
+        self._images = DependencyImages(api, network=network, report=report)
         self._report = report
         self._builder = BUILDKIT
         self._containerd: bool | None = None
@@ -118,12 +119,16 @@ class DockerBuilder:
             raise SettingsError(f"{request.base!r} is no image reference")
         code = await asyncio.to_thread(third_party_code, request.snapshot)
         found = await require_base(self._api, base, report=self._report)
-        dependencies = (
-            await self._fetcher.require(code.missing, code.fetch_files, base=found, left_out=code.trees)
-            if code.missing
-            else None
+        context, trees = split_trees(
+            build_context(request.snapshot, dockerfile="", engine=self._engine, deno_config=code.deno_config)
         )
-        recipe = _Recipe(request=request, config=code.deno_config, dependencies=dependencies)
+        dependencies = []
+        if code.missing:
+            dependencies.append(await self._images.fetched(code, base=found))
+        if trees:
+            read = partial(read_verified, request.snapshot)
+            dependencies.append(await self._images.brought(trees, read, base=found))
+        recipe = _Recipe(request=request, context=context, dependencies=tuple(dependencies))
         if await self._stores_in_containerd():
             return await self._build_tagged(recipe)
         return await self._build_normal(recipe, found)
@@ -161,9 +166,7 @@ class DockerBuilder:
 
     def _order(self, recipe: _Recipe, text: str, *, options: tuple[tuple[str, str], ...] = ()) -> _Order:
         request = recipe.request
-        context = build_context(
-            request.snapshot, dockerfile=text, engine=self._engine, deno_config=recipe.config
-        )
+        context = with_dockerfile(recipe.context, text)
         return _Order(snapshot=request.snapshot, tags=request.tags, context=context, options=options)
 
     async def _run(self, order: _Order) -> str:
