@@ -7,16 +7,11 @@ import os
 import random
 import signal
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pdwatch import __version__
-from pdwatch.adapters.docker import docker_ports
 from pdwatch.adapters.engine import engine_recipe
 from pdwatch.adapters.files import FileSource
-from pdwatch.adapters.kubernetes.cluster import ApiCluster
-from pdwatch.adapters.kubernetes.connection import connect
-from pdwatch.adapters.kubernetes.pods import ApiPodLogs
-from pdwatch.adapters.kubernetes.view import WorkflowView
 from pdwatch.adapters.lock import claim
 from pdwatch.adapters.systemd import service_manager
 from pdwatch.adapters.watcher import FileWatcher
@@ -28,21 +23,57 @@ from pdwatch.logs import Event, EventLog
 from pdwatch.reconciler import Reconciler
 from pdwatch.rollouts import RolloutReporter
 from pdwatch.service import ServiceReport
+from pdwatch.settings import resolved
 from pdwatch.tracked import TrackedWorkflows, milliseconds
 from pdwatch.workqueue import WorkQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
+    from contextlib import AbstractAsyncContextManager
 
     from pdwatch.adapters.systemd import Systemd
     from pdwatch.core.model import ViewChange
     from pdwatch.settings import Settings
+    from pdwatch.targets import Target
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-async def serve(settings: Settings, log: EventLog) -> None:
+class OpenTarget(Protocol):
+    """Opens the target that revisions go to."""
+
+    def __call__(
+        self,
+        settings: Settings,
+        *,
+        notify: Callable[[ViewChange], None],
+        log: EventLog,
+        heartbeats: Heartbeats,
+    ) -> AbstractAsyncContextManager[Target]:
+        """Return the target's context."""
+        ...
+
+
+def open_target(
+    settings: Settings, *, notify: Callable[[ViewChange], None], log: EventLog, heartbeats: Heartbeats
+) -> AbstractAsyncContextManager[Target]:
+    """Open the target that the settings name."""
+    if settings.target == "local":
+        from pdwatch.targets.local import local_target  # noqa: PLC0415  # each imports only what it needs
+
+        return local_target(notify=notify, log=log, jitter=random.random)
+    from pdwatch.targets.kubernetes import kubernetes_target  # noqa: PLC0415
+
+    return kubernetes_target(settings, notify=notify, log=log, heartbeats=heartbeats)
+
+
+async def serve(settings: Settings, log: EventLog, *, open_target: OpenTarget = open_target) -> None:
     """Watch, build, apply and tell until SIGTERM or SIGINT.
+
+    Args:
+        settings: What to watch, and how.
+        log: Where events go.
+        open_target: Where revisions go; the target that the settings name by default.
 
     Raises:
         NotFoundError: A root directory does not exist.
@@ -51,28 +82,32 @@ async def serve(settings: Settings, log: EventLog) -> None:
         BrokenPipeError: Nobody reads the log any more.
     """
     with service_manager(os.environ, log=log) as systemd:
-        await until_signal(_serve(settings, log, systemd), log=log, systemd=systemd)
+        await until_signal(_serve(settings, log, systemd, open_target), log=log, systemd=systemd)
     log.emit(Event.DAEMON_STOPPED)
 
 
-async def _serve(settings: Settings, log: EventLog, systemd: Systemd) -> None:
+async def _serve(settings: Settings, log: EventLog, systemd: Systemd, open_target: OpenTarget) -> None:
     clock = asyncio.get_running_loop().time
-    roots = [root.expanduser().resolve() for root in settings.roots]
+    roots = [resolved(root.path) for root in settings.roots]
     async with AsyncExitStack() as stack:
         stack.enter_context(claim(roots))
-        api = await stack.enter_async_context(connect(context=settings.context))
-        builder, publisher = await stack.enter_async_context(
-            docker_ports(registry=settings.registry, network=settings.build_network)
-        )
         tracked, heartbeats = TrackedWorkflows(), Heartbeats()
         service = ServiceReport(systemd, tracked=tracked, heartbeats=heartbeats, log=log)
         log = log.telling(service.changed)
         changes: asyncio.Queue[ViewChange] = asyncio.Queue()
-        view = WorkflowView(api, notify=changes.put_nowait, log=log, heartbeats=heartbeats)
+        target = await stack.enter_async_context(
+            open_target(settings, notify=changes.put_nowait, log=log, heartbeats=heartbeats)
+        )
         reader = FileSource(recipe=engine_recipe())
-        policy = _policy(settings, namespace=api.namespace)
+        policy = _policy(settings, target)
         delivery = Delivery(
-            World(reader=reader, builder=builder, publisher=publisher, cluster=ApiCluster(api), view=view),
+            World(
+                reader=reader,
+                builder=target.builder,
+                publisher=target.publisher,
+                cluster=target.cluster,
+                view=target.view,
+            ),
             policy,
             tracked=tracked,
             log=log,
@@ -93,7 +128,7 @@ async def _serve(settings: Settings, log: EventLog, systemd: Systemd) -> None:
         reporter = RolloutReporter(
             tracked,
             requeue=lambda workflow, cause: queue.add(workflow.root, cause=cause),
-            pod_logs=ApiPodLogs(api),
+            pod_logs=target.pod_logs,
             log=log,
             clock=clock,
         )
@@ -112,7 +147,7 @@ async def _serve(settings: Settings, log: EventLog, systemd: Systemd) -> None:
             await service.ready()
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(view.run(), name="watch the cluster")
+            group.create_task(_run(target), name="follow the target")
             group.create_task(queue.run(), name="work")
             group.create_task(reporter.run(changes), name="report rollouts")
             group.create_task(sync(), name="sync")
@@ -164,10 +199,14 @@ def _expected(failures: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
             yield failure
 
 
-def _policy(settings: Settings, *, namespace: str) -> Policy:
+async def _run(target: Target) -> None:
+    await target.run()
+
+
+def _policy(settings: Settings, target: Target) -> Policy:
     return Policy(
-        namespace=settings.namespace or namespace,
+        namespace=settings.namespace or target.namespace,
         registry=settings.registry,
-        secrets=settings.secrets,
+        secrets=target.secrets,
         builds=settings.builds,
     )

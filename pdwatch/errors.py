@@ -88,6 +88,13 @@ class ProgramMissingError(PdwatchError):
     exit_code = ExitCode.UNAVAILABLE
 
 
+class PortTakenError(PdwatchError):
+    """Somebody else listens on the port that was asked for."""
+
+    retryable = False
+    exit_code = ExitCode.HELD
+
+
 class SourceError(PdwatchError):
     """A source file could not be read."""
 

@@ -54,6 +54,8 @@ class Event(StrEnum):
     ROLLOUT_COMPLETE = "rollout.complete"
     ROLLOUT_STALLED = "rollout.stalled"
     ROLLOUT_DEGRADED = "rollout.degraded"
+    ENDPOINT_OPENED = "endpoint.opened"
+    ENGINE_OUTPUT = "engine.output"
     WATCH_LISTED = "watch.listed"
     WATCH_RELISTED = "watch.relisted"
     WATCH_DISCONNECTED = "watch.disconnected"
@@ -117,6 +119,8 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.ROLLOUT_COMPLETE: _spec(f"{_ROLLOUT} rollout_ms"),
     Event.ROLLOUT_STALLED: _spec(f"{_ROLLOUT} output", logging.ERROR),
     Event.ROLLOUT_DEGRADED: _spec(_ROLLOUT, logging.WARNING),
+    Event.ENDPOINT_OPENED: _spec("url"),
+    Event.ENGINE_OUTPUT: _spec("node run_id message detail"),
     Event.WATCH_LISTED: _spec("resource count", logging.DEBUG),
     Event.WATCH_RELISTED: _spec("resource count reason"),
     Event.WATCH_RESUMED: _spec("resource"),
@@ -147,11 +151,12 @@ class EventLog:
         """Return a log that calls ``told`` after every line."""
         return EventLog(self._logger, told=told)
 
-    def emit(self, event: Event, **fields: object) -> None:
+    def emit(self, event: Event, *, level: str | None = None, **fields: object) -> None:
         """Write one line; a field that is None is left out.
 
         Args:
             event: What happened.
+            level: Takes the place of the event's own: ``debug``, ``info``, ``warn`` or ``error``.
             fields: The line's flat fields, and as ``exc_info`` an unexpected exception, for its traceback.
 
         Raises:
@@ -162,7 +167,8 @@ class EventLog:
         if unknown:
             raise ValueError(f"{event} has no field {', '.join(sorted(unknown))}")
         known = {key: value for key, value in fields.items() if value is not None}
-        self._logger.log(spec.level, str(event), **known)
+        chosen = spec.level if level is None else logging.getLevelNamesMapping()[level.upper()]
+        self._logger.log(chosen, str(event), **known)
         self._told()
 
 

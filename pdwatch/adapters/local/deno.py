@@ -45,7 +45,9 @@ def deno_environment() -> Mapping[str, str]:
     return {**os.environ, **_ENVIRONMENT}
 
 
-def engine_command(spec: WorkflowSpec, *, deno: Path, app: Path, reads: Sequence[Path]) -> list[str]:
+def engine_command(
+    spec: WorkflowSpec, *, deno: Path, app: Path, secrets: Path, reads: Sequence[Path] = ()
+) -> list[str]:
     """Return the command that starts a workflow's engine here, derived from that of its image.
 
     It has the rights that it has in a pod, save that it listens on loopback only, on a port that is free;
@@ -55,7 +57,8 @@ def engine_command(spec: WorkflowSpec, *, deno: Path, app: Path, reads: Sequence
         spec: The workflow.
         deno: The program.
         app: What is ``/app`` in the image: the stage.
-        reads: What else it may read: secrets, and third-party code that lies in the workflow's directory.
+        secrets: The directory of its secrets, which need not exist.
+        reads: What else it may read: where secrets lie, and third-party code in the workflow's directory.
     """
     _tini, _end_of_options, _deno, *arguments = entrypoint(spec)
     allowed = ",".join(map(str, (app, *reads)))
@@ -68,7 +71,7 @@ def engine_command(spec: WorkflowSpec, *, deno: Path, app: Path, reads: Sequence
             argument = argument.replace(there, here)  # noqa: PLW2901  # one text, changed twice
         command.append(str(app) + argument.removeprefix("/app") if argument.startswith("/app/") else argument)
     command[command.index("--port") + 1] = "0"
-    return [*command, "--host", LOOPBACK, "--until-stdin-ends"]
+    return [*command, "--host", LOOPBACK, "--secrets", str(secrets), "--until-stdin-ends"]
 
 
 def check_command(spec: WorkflowSpec, *, deno: Path, app: Path) -> list[str]:

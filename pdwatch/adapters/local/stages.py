@@ -1,0 +1,139 @@
+"""The stages that engines run from: the local target's images."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pdwatch.adapters.local.deno import check_command, deno_environment, engine_command
+from pdwatch.adapters.local.staging import linked_trees, stage
+from pdwatch.core.model import BuiltImage
+from pdwatch.errors import BuildFailedError, ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pdwatch.adapters.local.secrets import SecretVolume
+    from pdwatch.core.model import BuildRequest, ImageRef, SourceSnapshot
+
+_PLACE = re.compile(r"\bat (?P<path>/[^\n]*?):(?P<line>\d+):(?P<column>\d+)$", re.MULTILINE)
+_SOURCE_LINE = re.compile(r"^(?P<message>(?:error: )?(?:TS\d+ \[ERROR\]: )?\S.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What an engine is started from."""
+
+    snapshot: SourceSnapshot
+    app: Path
+
+    def command(self, *, deno: Path, secrets: SecretVolume) -> list[str]:
+        """Return the command that starts the engine."""
+        assert self.snapshot.spec is not None, "only a valid snapshot is staged"
+        reads = (secrets.directory, *linked_trees(self.snapshot))
+        return engine_command(self.snapshot.spec, deno=deno, app=self.app, secrets=secrets.path, reads=reads)
+
+
+class Stages:
+    """Implements :class:`pdwatch.ports.ImageBuilder` and :class:`pdwatch.ports.ImagePublisher`.
+
+    Args:
+        area: The directory for them; see :func:`pdwatch.adapters.local.staging.stage_area`.
+        deno: The program.
+        engine: The engine's files.
+        check: Whether a workflow must pass Deno's type check.
+    """
+
+    def __init__(self, area: Path, *, deno: Path, engine: Mapping[str, bytes], check: bool) -> None:
+        self._area = area
+        self._deno = deno
+        self._engine = engine
+        self._check = check
+        self._stages: dict[str, Stage] = {}
+        self._made = 0
+
+    async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:
+        """Return the stage of exactly this snapshot, if an engine may still be started from it."""
+        found = self._stages.get(str(ref))
+        if found is None or found.snapshot.digest != snapshot.digest:
+            return None
+        return BuiltImage(id=snapshot.digest, tags=(ref,), cached=True)
+
+    async def build(self, request: BuildRequest) -> BuiltImage:
+        """Write the stage, and check it.
+
+        Raises:
+            BuildFailedError: It does not pass Deno's check; the message has file, line and column.
+            InvalidWorkflowError: A file lies where pdwatch puts its own.
+            NotWrittenError: The stage can't be written.
+            SourceChangedError: A file is no longer what the snapshot says.
+        """
+        snapshot = request.snapshot
+        self._made += 1
+        made = Stage(snapshot=snapshot, app=self._area / f"{snapshot.name}-{self._made}" / "app")
+        try:
+            await asyncio.to_thread(stage, snapshot, made.app, engine=self._engine)
+            if self._check:
+                await self._require_check(made)
+        except BaseException:
+            await asyncio.to_thread(_remove, made)
+            raise
+        self._stages[str(request.tags[0])] = made
+        return BuiltImage(id=snapshot.digest, tags=request.tags)
+
+    async def publish(self, image: BuiltImage) -> ImageRef:
+        """Return the reference; a stage is where its engine is."""
+        return image.tags[0]
+
+    def stage(self, reference: str) -> Stage:
+        """Return what was staged under a reference.
+
+        Raises:
+            ClusterError: Nothing is (any more).
+        """
+        try:
+            return self._stages[reference]
+        except KeyError:
+            raise ClusterError(f"{reference} is not staged on this machine any more") from None
+
+    async def discard(self, reference: str) -> None:
+        """Remove the stage of a reference that no engine is started from any more."""
+        stage = self._stages.pop(reference, None)
+        if stage is not None:
+            await asyncio.to_thread(_remove, stage)
+
+    async def _require_check(self, made: Stage) -> None:
+        assert made.snapshot.spec is not None, "only a valid snapshot is built"
+        child = await asyncio.create_subprocess_exec(
+            *check_command(made.snapshot.spec, deno=self._deno, app=made.app),
+            env=deno_environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            output, _ = await child.communicate()
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
+        if child.returncode:
+            raise check_error(output.decode(errors="replace"), made)
+
+
+def check_error(output: str, made: Stage) -> BuildFailedError:
+    """Return what Deno's check says as an error, with paths in the workflow's own directory."""
+    text = output.replace(f"file://{made.app}/", f"{made.snapshot.root}/").strip()
+    message = _SOURCE_LINE.search(text)
+    place = _PLACE.search(text)
+    said = message["message"].removeprefix("error: ") if message else "Deno's check failed"
+    where = f"{place['path']}:{place['line']}:{place['column']}: " if place else ""
+    return BuildFailedError(f"{where}{said}", step="deno check", output=text.splitlines())
+
+
+def _remove(stage: Stage) -> None:
+    shutil.rmtree(stage.app.parent, ignore_errors=True)

@@ -1,0 +1,179 @@
+"""One engine, kept running for as long as it is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from pdwatch.adapters.local.engine import running_engine
+from pdwatch.core.backoff import backoff
+from pdwatch.core.local_objects import Crash, pod
+from pdwatch.core.names import DIGEST_ANNOTATION
+from pdwatch.logs import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import aiohttp
+
+    from pdwatch.adapters.local.engine import Engine, OutputLine
+    from pdwatch.adapters.local.secrets import SecretVolume
+    from pdwatch.adapters.local.stages import Stages
+    from pdwatch.core.model import Manifest
+    from pdwatch.logs import EventLog
+
+RESTART_BASE_S = 1.0
+RESTART_CAP_S = 30.0
+STEADY_S = 10.0
+"""An engine that has served for so long is restarted at once when it ends."""
+_OF_ITSELF = frozenset({"listening", "stopping", "stopped"})
+"""What an engine says of its own coming and going, which pdwatch tells as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every workload has in common."""
+
+    stages: Stages
+    deno: Path
+    group: asyncio.TaskGroup
+    session: aiohttp.ClientSession
+    log: EventLog
+    jitter: Callable[[], float]
+    version: Callable[[], int]
+    """Return the next resourceVersion."""
+    tell_deployment: Callable[[Manifest], None]
+    tell_pod: Callable[[Manifest], None]
+    pod_gone: Callable[[Manifest], None]
+    keep_output: Callable[[str, tuple[str, ...]], None]
+    """Called with a pod's name and the last lines of its engine, once that has ended."""
+
+
+class Owner(Protocol):
+    """Whose engine it is."""
+
+    def answers(self, supervised: Supervised, port: int) -> None:
+        """Take note that the engine answers with the digest that it should."""
+        ...
+
+    def ended(self, supervised: Supervised) -> None:
+        """Take note that its process has ended by itself, and will be started again."""
+        ...
+
+    def names(self, reference: str) -> bool:
+        """Return whether an engine may still be started from a stage."""
+        ...
+
+
+class Supervised:
+    """One generation's engine, started again whenever it ends, as a kubelet does.
+
+    Args:
+        deployment: The stored Deployment of that generation.
+        owner: Who gets to know what becomes of it.
+        volume: The workflow's secrets.
+        surroundings: What all workloads share.
+    """
+
+    def __init__(
+        self, deployment: Manifest, owner: Owner, *, volume: SecretVolume, surroundings: Surroundings
+    ) -> None:
+        self.generation = generation_of(deployment)
+        self.ready = False
+        self._owner = owner
+        self._volume = volume
+        self._around = surroundings
+        self._deployment = deployment
+        self._digest: str = deployment["metadata"]["annotations"][DIGEST_ANNOTATION]
+        self._name = f"{deployment['metadata']['name']}-{self.generation}"
+        self._since = datetime.now(UTC)
+        self._task: asyncio.Task[None] | None = None
+        metadata = deployment["metadata"]
+        self._log = self._around.log.bind(
+            workflow=metadata["name"],
+            namespace=metadata["namespace"],
+            source_digest=self._digest,
+            generation=self.generation,
+        )
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Start the engine, as a task of the group."""
+        self._task = group.create_task(self._supervise(), name=f"engine {self._name}")
+
+    def stop(self) -> None:
+        """Let the engine finish its runs and end; it counts no more from now on."""
+        self.ready = False
+        self._around.pod_gone(self._pod(None))
+        assert self._task is not None
+        self._task.cancel()
+
+    async def _supervise(self) -> None:
+        clock = asyncio.get_running_loop().time
+        reference = image_of(self._deployment)
+        attempt = restarts = 0
+        crash: Crash | None = None
+        try:
+            while True:
+                self._around.tell_pod(self._pod(crash))
+                started = clock()
+                status = await self._run(crash)
+                attempt = 0 if clock() - started > STEADY_S else attempt + 1
+                restarts += 1
+                crash = Crash(status=status, restarts=restarts)
+                self._around.tell_pod(self._pod(crash))
+                self._owner.ended(self)
+                pause_s = backoff(
+                    attempt, base_s=RESTART_BASE_S, cap_s=RESTART_CAP_S, jitter=self._around.jitter()
+                )
+                await asyncio.sleep(pause_s if attempt else 0)
+        finally:
+            if not self._owner.names(reference):
+                await self._around.stages.discard(reference)
+
+    async def _run(self, crash: Crash | None) -> int:
+        """Run the engine until it ends by itself; return its exit status."""
+        around = self._around
+        stage = around.stages.stage(image_of(self._deployment))
+        command = stage.command(deno=around.deno, secrets=self._volume)
+        async with running_engine(command, app=stage.app, hear=self._hear) as engine:
+            await self._follow(engine, crash)
+            status = await engine.ended()
+        self.ready = False
+        around.keep_output(self._name, engine.last_lines)
+        return status
+
+    async def _follow(self, engine: Engine, crash: Crash | None) -> None:
+        port = await engine.port()
+        if port is not None and await engine.digest(self._around.session) == self._digest:
+            self.ready = True
+            self._around.tell_pod(self._pod(crash))
+            self._owner.answers(self, port)
+
+    def _pod(self, crash: Crash | None) -> Manifest:
+        return pod(self._deployment, name=self._name, ready=self.ready, crash=crash, since=self._since)
+
+    def _hear(self, line: OutputLine) -> None:
+        own = line.node is None and line.run_id is None and line.message in _OF_ITSELF
+        self._log.emit(
+            Event.ENGINE_OUTPUT,
+            level="debug" if own else line.level,
+            node=line.node,
+            run_id=line.run_id,
+            message=line.message,
+            detail=line.detail,
+        )
+
+
+def image_of(deployment: Manifest) -> str:
+    """Return the reference that a Deployment's container names."""
+    image: str = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+    return image
+
+
+def generation_of(deployment: Manifest) -> int:
+    """Return a stored Deployment's generation."""
+    generation: int = deployment["metadata"]["generation"]
+    return generation

@@ -1,0 +1,28 @@
+"""Where workflows run: a cluster, or this machine. Each target brings the ports that revisions go through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pdwatch.ports import Cluster, ClusterView, ImageBuilder, ImagePublisher, PodLogs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The ports of one target, connected."""
+
+    builder: ImageBuilder
+    publisher: ImagePublisher
+    cluster: Cluster
+    view: ClusterView
+    pod_logs: PodLogs
+    namespace: str
+    """Where workflows go that neither they nor the settings give another."""
+    secrets: bool
+    """Whether local secrets are applied."""
+    run: Callable[[], Awaitable[None]]
+    """Follow what runs, until cancelled."""

@@ -1,0 +1,54 @@
+"""Images in Docker, and Deployments in a cluster."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from pdwatch.adapters.docker import docker_ports
+from pdwatch.adapters.kubernetes.cluster import ApiCluster
+from pdwatch.adapters.kubernetes.connection import connect
+from pdwatch.adapters.kubernetes.pods import ApiPodLogs
+from pdwatch.adapters.kubernetes.view import WorkflowView
+from pdwatch.targets import Target
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from pdwatch.core.model import ViewChange
+    from pdwatch.heartbeats import Heartbeats
+    from pdwatch.logs import EventLog
+    from pdwatch.settings import Settings
+
+
+@asynccontextmanager
+async def kubernetes_target(
+    settings: Settings, *, notify: Callable[[ViewChange], None], log: EventLog, heartbeats: Heartbeats
+) -> AsyncIterator[Target]:
+    """Connect to the cluster and to Docker, which need not answer yet.
+
+    Args:
+        settings: Which cluster, registry and network.
+        notify: Called with every change of a Deployment or of its rollout.
+        log: Where the watches report on themselves.
+        heartbeats: Where they show that they live.
+
+    Raises:
+        SettingsError: There is no usable kubeconfig, or Docker's address is unusable.
+    """
+    async with AsyncExitStack() as stack:
+        api = await stack.enter_async_context(connect(context=settings.context))
+        builder, publisher = await stack.enter_async_context(
+            docker_ports(registry=settings.registry, network=settings.build_network)
+        )
+        view = WorkflowView(api, notify=notify, log=log, heartbeats=heartbeats)
+        yield Target(
+            builder=builder,
+            publisher=publisher,
+            cluster=ApiCluster(api),
+            view=view,
+            pod_logs=ApiPodLogs(api),
+            namespace=api.namespace,
+            secrets=settings.secrets,
+            run=view.run,
+        )

@@ -1,0 +1,61 @@
+"""Stages instead of images, and child processes instead of pods (docs/adr/0013-local-target.md)."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from pdwatch.adapters.engine import engine_files
+from pdwatch.adapters.local.cluster import LocalCluster, stable_ports
+from pdwatch.adapters.local.deno import find_deno
+from pdwatch.adapters.local.stages import Stages
+from pdwatch.adapters.local.staging import stage_area
+from pdwatch.targets import Target
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from pdwatch.core.model import ViewChange
+    from pdwatch.logs import EventLog
+
+NAMESPACE = "local"
+"""What stands where a cluster's namespace does, for workflows that name none."""
+
+
+@asynccontextmanager
+async def local_target(
+    *,
+    notify: Callable[[ViewChange], None],
+    log: EventLog,
+    jitter: Callable[[], float],
+    ports: Callable[[str, str], tuple[int, ...]] = stable_ports,
+    check: bool = True,
+) -> AsyncIterator[Target]:
+    """Make a private place for stages and secrets, removed at the end.
+
+    Args:
+        notify: Called with every change of a workflow's engines.
+        log: Where engines' lines go.
+        jitter: Returns a random number in [0, 1).
+        ports: The ports to try for a workflow, given its namespace and name.
+        check: Whether a workflow must pass Deno's type check before it takes over.
+
+    Raises:
+        ProgramMissingError: There is no ``deno``.
+    """
+    deno = find_deno()
+    with stage_area() as area:
+        stages = Stages(area, deno=deno, engine=engine_files(), check=check)
+        cluster = LocalCluster(
+            stages, area=area, deno=deno, ports=ports, notify=notify, log=log, jitter=jitter
+        )
+        yield Target(
+            builder=stages,
+            publisher=stages,
+            cluster=cluster,
+            view=cluster,
+            pod_logs=cluster,
+            namespace=NAMESPACE,
+            secrets=True,
+            run=cluster.run,
+        )
