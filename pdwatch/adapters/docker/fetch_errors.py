@@ -80,7 +80,7 @@ def _reason(said: Sequence[str]) -> str:
             break
         if line and line != "Caused by:" and not line.startswith("at file:///"):
             message.append(re.sub(r"^\d+: ", "", line))
-    return " ".join(message).removeprefix(_ERROR)
+    return " ".join(message).removeprefix(_ERROR) or "Deno ended without a word"
 
 
 def _vendoring(imports: Sequence[ThirdPartyImport]) -> str:
