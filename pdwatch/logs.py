@@ -173,7 +173,12 @@ class EventLog:
 
 
 def configure(
-    log_format: LogFormat, *, level: LogLevel = "info", stream: TextIO | None = None, colour: bool = False
+    log_format: LogFormat,
+    *,
+    level: LogLevel = "info",
+    stream: TextIO | None = None,
+    colour: bool = False,
+    console: structlog.typing.Processor | None = None,
 ) -> None:
     """Set structlog up for the process.
 
@@ -182,13 +187,14 @@ def configure(
         level: The lowest level that is written: debug, info, warning, error or critical.
         stream: Where lines go; stderr by default.
         colour: Whether ``console`` lines are coloured.
+        console: Renders ``console`` lines in the place of structlog's own renderer.
     """
     out = stream or sys.stderr
     chosen = ("console" if out.isatty() else "json") if log_format == "auto" else log_format
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            *_renderers(chosen, colour=colour),
+            *([console] if console and chosen == "console" else _renderers(chosen, colour=colour)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(file=out),

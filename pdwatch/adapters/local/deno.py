@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from pdwatch.core.model import WorkflowSpec
 
 LOOPBACK = "127.0.0.1"
-_ENVIRONMENT = {"DENO_NO_UPDATE_CHECK": "1", "DENO_NO_PROMPT": "1", "NO_COLOR": "1"}
+_ENVIRONMENT = {
+    "DENO_NO_PROMPT": "1",
+    "DENO_NO_UPDATE_CHECK": "1",
+    "NO_COLOR": "1",
+    "RUST_BACKTRACE": "0",  # where Deno was when it found fault with a workflow helps nobody
+}
 
 
 def find_deno() -> Path:

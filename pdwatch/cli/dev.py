@@ -1,0 +1,108 @@
+"""``pdwatch dev``: one workflow on this machine, reloaded on every save."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from pdwatch.cli.console import coloured
+from pdwatch.cli.dev_console import DevConsole
+from pdwatch.core.names import PORT
+from pdwatch.core.sources import WORKFLOW_FILE
+from pdwatch.core.workflow import parse_workflow
+from pdwatch.errors import NotFoundError
+from pdwatch.logs import EventLog, LogFormat, LogLevel, configure
+from pdwatch.settings import LogSettings, RootSettings, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from pdwatch.core.model import ViewChange, WorkflowSpec
+    from pdwatch.heartbeats import Heartbeats
+    from pdwatch.targets import Target
+
+_TRIED_PORTS = 20
+
+
+@click.command(name="dev")
+@click.argument("directory", default=".", metavar="[DIR]", type=click.Path(path_type=Path))
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help=f"The port to answer on; 0 takes a free one.  [default: {PORT}, or the next that is free]",
+)
+@click.option("--check/--no-check", default=True, help="Whether a save must pass Deno's type check.")
+@click.option(
+    "--log-format",
+    type=click.Choice(get_args(LogFormat)),
+    default="auto",
+    help="auto is console on a terminal and json otherwise.",
+)
+@click.option("--log-level", type=click.Choice(get_args(LogLevel)), default="info")
+def command(
+    directory: Path,
+    port: int | None,
+    check: bool,  # noqa: FBT001  # click passes it by keyword
+    log_format: LogFormat,
+    log_level: LogLevel,
+) -> None:
+    """Run the workflow in DIR on this machine, and reload it on every save.
+
+    No Docker and no cluster: the engine that goes into the image runs here, with the rights that it has in a
+    pod, on 127.0.0.1 alone. What ran before goes on serving while a save does not compile or crashes, and
+    runs in flight end on the code that they began with. Secrets come from .secrets/ and .secrets.yaml.
+
+    \b
+    Exit codes:
+      0  stopped by Ctrl-C or SIGTERM
+      2  a flag is wrong
+      3  there is no deno on this machine
+      4  there is no workflow.yaml in DIR
+      5  another pdwatch watches DIR
+
+    \b
+    Examples:
+      pdwatch dev hello
+      pdwatch dev hello --port 9000 --no-check
+    """  # noqa: D301  # click's mark is the character, not the letters
+    root = directory.expanduser().resolve()
+    if not (root / WORKFLOW_FILE).exists():
+        raise NotFoundError(
+            f"there is no {WORKFLOW_FILE} in {root}",
+            remedy="name a directory that holds one, or make one with `pdwatch init NAME`",
+        )
+    ports = tuple(range(PORT, PORT + _TRIED_PORTS)) if port is None else (port,)
+    colour = coloured(sys.stdout)
+    console = DevConsole(partial(_spec, root), colour=colour)
+    configure(log_format, level=log_level, stream=sys.stdout, colour=colour, console=console)
+    from pdwatch.daemon import serve  # noqa: PLC0415  # it imports every adapter; wrong flags need none
+    from pdwatch.targets.local import local_target  # noqa: PLC0415
+
+    def open_target(
+        settings: Settings, *, notify: Callable[[ViewChange], None], log: EventLog, heartbeats: Heartbeats
+    ) -> AbstractAsyncContextManager[Target]:
+        del settings, heartbeats  # it is but one workflow, and there is no connection to lose
+        return local_target(
+            notify=notify, log=log, jitter=random.random, ports=lambda _namespace, _name: ports, check=check
+        )
+
+    settings = Settings(
+        roots=(RootSettings(path=root),),
+        target="local",
+        log=LogSettings(format=log_format, level=log_level),
+    )
+    asyncio.run(serve(settings, EventLog(), open_target=open_target))
+
+
+def _spec(root: Path) -> WorkflowSpec | None:
+    """Read the workflow as it is now; files that it names are the daemon's to check."""
+    content = (root / WORKFLOW_FILE).read_bytes()
+    files = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    return parse_workflow(content, files=files).spec
