@@ -16,10 +16,13 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from pdwatch.adapters.dependencies import third_party_code
 from pdwatch.adapters.docker.api import connect
 from pdwatch.adapters.docker.builder import DockerBuilder
 from pdwatch.adapters.docker.endpoint import Endpoint
 from pdwatch.adapters.engine import engine_files
+from pdwatch.core.dependencies import dependencies_reference, fetch_digest
+from pdwatch.core.names import BASE_IMAGE
 from pdwatch.errors import BuildFailedError, DependencyUnavailableError, SettingsError
 from tests.adapters.docker_proxy import docker_proxy, no_buildkit
 from tests.adapters.docker_workflow import (
@@ -74,11 +77,21 @@ async def workflow(docker: aiodocker.Docker, tmp_path: Path) -> AsyncIterator[Wo
     workflow.save("nodes/greet.ts", f"// {workflow.name}\n{NODE}")
     workflow.save("deno.json", CONFIG)
     workflow.save("nodes/run.ts", RUN)
+    await forget(docker, workflow)
     before = await dependency_images(docker)
     yield workflow
     await delete_images(docker, workflow.name)
     for tag in await dependency_images(docker) - before:
         await docker.images.delete(tag, force=True)
+
+
+async def forget(docker: aiodocker.Docker, workflow: Workflow) -> None:
+    """Delete the image of the workflow's imports, should an earlier run that was killed have left it."""
+    code = third_party_code(await workflow.scan())
+    base_id = (await docker.images.inspect(BASE_IMAGE))["Id"]
+    digest = fetch_digest(code.fetch_files, base_id=base_id, left_out=code.trees)
+    if (reference := dependencies_reference(digest)) in await dependency_images(docker):
+        await docker.images.delete(reference, force=True)
 
 
 async def dependency_images(docker: aiodocker.Docker) -> set[str]:

@@ -45,7 +45,7 @@ def printed(reason: str, *, line: int | None = None) -> list[str]:
             id="a name that does not resolve",
         ),
         pytest.param(
-            "JSR package manifest for '@std/path' failed to load. Import 'https://jsr.example/m.json' failed.",
+            "JSR package manifest for '@std/path' failed to load. Import 'https://x.example/m.json' failed.",
             JSR,
             id="JSR",
         ),

@@ -36,7 +36,7 @@ def root(tmp_path: Path) -> Path:
     (root / "nodes").mkdir(parents=True)
     (root / "workflow.yaml").write_text(WORKFLOW)
     (root / "nodes/check.ts").write_text(NODE)
-    (root / "deno.json").write_text('{"imports": {"id": "npm:nanoid@5.1.5"}}')
+    (root / "deno.json").write_text('{"imports": {"id": "npm:nanoid@5.1.4"}}')
     return root
 
 
