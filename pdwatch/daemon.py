@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pdwatch import __version__
 from pdwatch.adapters.engine import engine_recipe
 from pdwatch.adapters.files import FileSource
+from pdwatch.adapters.ground import DirectoryGround
 from pdwatch.adapters.lock import claim
 from pdwatch.adapters.systemd import service_manager
 from pdwatch.adapters.watcher import FileWatcher
@@ -19,6 +20,7 @@ from pdwatch.delivery import Delivery, Policy, World
 from pdwatch.discovery import WorkflowDiscovery
 from pdwatch.errors import PdwatchError
 from pdwatch.heartbeats import Heartbeats
+from pdwatch.housekeeping import Housekeeping
 from pdwatch.logs import Event, EventLog
 from pdwatch.reconciler import Reconciler
 from pdwatch.rollouts import RolloutReporter
@@ -115,6 +117,16 @@ async def _serve(settings: Settings, log: EventLog, systemd: Systemd, open_targe
             jitter=random.random,
             heartbeats=heartbeats,
         )
+        housekeeping = Housekeeping(
+            settings,
+            target,
+            reader=reader,
+            ground=DirectoryGround(roots),
+            roots=roots,
+            tracked=tracked,
+            log=log,
+            clock=clock,
+        )
         reconciler = Reconciler(
             reader,
             delivery,
@@ -123,6 +135,7 @@ async def _serve(settings: Settings, log: EventLog, systemd: Systemd, open_targe
             log=log,
             clock=clock,
             heartbeats=heartbeats,
+            removed=housekeeping.removed,
         )
         queue = WorkQueue(reconciler.reconcile)
         reporter = RolloutReporter(
@@ -131,9 +144,12 @@ async def _serve(settings: Settings, log: EventLog, systemd: Systemd, open_targe
             pod_logs=target.pod_logs,
             log=log,
             clock=clock,
+            rolled_out=housekeeping.rolled_out,
         )
         watcher = FileWatcher(beat_s=settings.resync_s, heartbeats=heartbeats)
-        discovery = WorkflowDiscovery(reader, watcher, tracked=tracked, queue=queue, log=log)
+        discovery = WorkflowDiscovery(
+            reader, watcher, tracked=tracked, queue=queue, log=log, found=housekeeping.found
+        )
         shown = ", ".join(map(str, roots))
         log.emit(Event.DAEMON_STARTED, version=__version__, roots=shown, pid=os.getpid())
         started = clock()
@@ -150,6 +166,7 @@ async def _serve(settings: Settings, log: EventLog, systemd: Systemd, open_targe
             group.create_task(_run(target), name="follow the target")
             group.create_task(queue.run(), name="work")
             group.create_task(reporter.run(changes), name="report rollouts")
+            group.create_task(housekeeping.run(), name="keep house")
             group.create_task(sync(), name="sync")
             group.create_task(service.run(), name="tell systemd")
 

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pdwatch.ports import Cluster, ClusterView, ImageBuilder, ImagePublisher, PodLogs
+    from pdwatch.ports import (
+        Cluster,
+        ClusterView,
+        ImageBuilder,
+        ImagePublisher,
+        ImageStore,
+        PodLogs,
+        RevisionHistory,
+        Undeployer,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +35,9 @@ class Target:
     """Whether local secrets are applied."""
     run: Callable[[], Awaitable[None]]
     """Follow what runs, until cancelled."""
+    image_store: ImageStore | None = None
+    """Where images pile up; None where none do."""
+    history: RevisionHistory | None = None
+    """What may be started again from ``image_store``; comes with it."""
+    undeployer: Undeployer | None = None
+    """Removes workflows; None where they end by themselves."""

@@ -6,9 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from pdwatch.adapters.docker import docker_ports
+from pdwatch.adapters.docker.api import connect as docker_api
+from pdwatch.adapters.docker.prune import DockerImageStore
 from pdwatch.adapters.kubernetes.cluster import ApiCluster
 from pdwatch.adapters.kubernetes.connection import connect
+from pdwatch.adapters.kubernetes.deployments import ApiRevisionHistory
 from pdwatch.adapters.kubernetes.pods import ApiPodLogs
+from pdwatch.adapters.kubernetes.undeploy import ApiUndeployer
 from pdwatch.adapters.kubernetes.view import WorkflowView
 from pdwatch.targets import Target
 
@@ -41,6 +45,7 @@ async def kubernetes_target(
         builder, publisher = await stack.enter_async_context(
             docker_ports(registry=settings.registry, network=settings.build_network)
         )
+        docker = await stack.enter_async_context(docker_api())
         view = WorkflowView(api, notify=notify, log=log, heartbeats=heartbeats)
         yield Target(
             builder=builder,
@@ -51,4 +56,7 @@ async def kubernetes_target(
             namespace=api.namespace,
             secrets=settings.secrets,
             run=view.run,
+            image_store=DockerImageStore(docker),
+            history=ApiRevisionHistory(api),
+            undeployer=ApiUndeployer(api),
         )
