@@ -1,0 +1,16 @@
+"""The settings: one file, the environment and flags, in rising order (docs/settings.md)."""
+
+from pdwatch.settings.load import Effective, load_settings
+from pdwatch.settings.model import LogSettings, RootSettings, Settings, Target, resolved
+from pdwatch.settings.sources import Given
+
+__all__ = [
+    "Effective",
+    "Given",
+    "LogSettings",
+    "RootSettings",
+    "Settings",
+    "Target",
+    "load_settings",
+    "resolved",
+]

@@ -1,0 +1,45 @@
+"""What a reload means: which settings changed, which of them take effect, and which have to wait."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pdwatch.settings.keys import KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pdwatch.settings.model import Settings
+
+FIXED = frozenset({"build_network", "context", "keep_images", "target", "undeploy_removed"})
+"""Connections are made, and tasks started, by them when pdwatch starts: another value needs another start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reload:
+    """``settings`` are those that hold from now on; ``changed`` and ``waiting`` are dotted keys."""
+
+    settings: Settings
+    changed: Sequence[str]
+    """Take effect now."""
+    waiting: Sequence[str]
+    """Take effect when pdwatch is started again; ``settings`` still has their old values."""
+
+
+def reload(old: Settings, new: Settings) -> Reload:
+    """Decide what a daemon that runs with ``old`` settings does about ``new`` ones."""
+    differing = [name for name, key in KEYS.items() if _value(old, key.path) != _value(new, key.path)]
+    waiting = [name for name in differing if name in FIXED]
+    kept = {name: getattr(old, name) for name in waiting}
+    return Reload(
+        settings=new.model_copy(update=kept),
+        changed=[name for name in differing if name not in FIXED],
+        waiting=waiting,
+    )
+
+
+def _value(settings: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        settings = getattr(settings, key)
+    return settings
