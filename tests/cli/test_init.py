@@ -36,6 +36,7 @@ FILES = [
     "nodes/summarize.ts",
     "tests/fixtures/greet.json",
     "tests/fixtures/summarize.json",
+    "tests/fixtures/workflow.json",
     "workflow.yaml",
 ]
 
@@ -206,6 +207,12 @@ class TestTheWorkflow:
     async def test_it_validates(self, hello: Path) -> None:
         ended = await pdwatch("validate", hello)
         assert (ended.status, ended.err) == (0, f"ok hello ({hello})\n1 workflow checked, no problems\n")
+
+    async def test_its_tests_pass_and_leave_no_node_out(self, hello: Path) -> None:
+        ended = await pdwatch("test", hello, "-o", "json")
+        assert ended.status == 0, ended.out + ended.err
+        result = json.loads(ended.out)
+        assert (result["passed"], result["failed"], result["workflows"][0]["untested"]) == (3, 0, [])
 
     async def test_deno_finds_nothing_wrong_with_types_lint_and_format(self, hello: Path) -> None:
         await run_deno(hello, "check")

@@ -118,6 +118,18 @@ async def test_what_speaks_to_docker_and_the_cluster(
         assert_as_documented(command, json.loads(ended.out))
 
 
+async def test_test(tmp_path: Path) -> None:
+    root = tmp_path / "hello"
+    await pdwatch("init", "hello", "--directory", root)
+    (root / "tests/fixtures/greet.json").write_text('{"input": {}, "expected": ["Good bye!"]}')
+    (root / "tests/fixtures/summarize.json").write_text('{"input": [], "expects": []}')
+    ended = await pdwatch("test", root, "-o", "json")
+    document = json.loads(ended.out)
+    assert_as_documented("test", document)
+    assert (ended.status, document["failed"]) == (1, 1)
+    assert document["workflows"][0]["problems"]
+
+
 async def test_an_error_leaves_stdout_empty(tmp_path: Path) -> None:
     ended = await pdwatch("validate", tmp_path, "-o", "json")
     assert (ended.status, ended.out) == (4, "")
