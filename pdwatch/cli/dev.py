@@ -65,7 +65,7 @@ def command(
       2  a flag is wrong
       3  there is no deno on this machine
       4  there is no workflow.yaml in DIR
-      5  another pdwatch watches DIR
+      5  another pdwatch watches DIR, or the port is taken
 
     \b
     Examples:
@@ -78,12 +78,16 @@ def command(
             f"there is no {WORKFLOW_FILE} in {root}",
             remedy="name a directory that holds one, or make one with `pdwatch init NAME`",
         )
-    ports = tuple(range(PORT, PORT + _TRIED_PORTS)) if port is None else (port,)
+    wanted = tuple(range(PORT, PORT + _TRIED_PORTS)) if port is None else (port,)
     colour = coloured(sys.stdout)
     console = DevConsole(partial(_spec, root), colour=colour)
     configure(log_format, level=log_level, stream=sys.stdout, colour=colour, console=console)
+    from pdwatch.adapters.local.front import bind_first  # noqa: PLC0415
     from pdwatch.daemon import serve  # noqa: PLC0415  # it imports every adapter; wrong flags need none
     from pdwatch.targets.local import local_target  # noqa: PLC0415
+
+    with bind_first(wanted) as probe:  # a port that is taken is to be told before anything begins
+        ports = (probe.getsockname()[1],)
 
     def open_target(
         settings: Settings, *, notify: Callable[[ViewChange], None], log: EventLog, heartbeats: Heartbeats

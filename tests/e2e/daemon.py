@@ -80,14 +80,14 @@ class Daemon:
 
 @asynccontextmanager
 async def running_daemon(
-    *arguments: str | Path, environment: Mapping[str, str], log_level: str = "info"
+    *arguments: str | Path, environment: Mapping[str, str], log_level: str = "info", command: str = "run"
 ) -> AsyncIterator[Daemon]:
-    """Run ``pdwatch run`` with the arguments; kill it at the end if it still runs."""
+    """Run ``pdwatch run``, or ``dev``, with the arguments; kill it at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "pdwatch",
-        "run",
+        command,
         *arguments,
         "--log-format=json",
         f"--log-level={log_level}",

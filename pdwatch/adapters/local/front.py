@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,7 @@ async def open_front(ports: tuple[int, ...]) -> AsyncIterator[tuple[Front, int]]
         PortTakenError: None of them is free.
     """
     front = Front()
-    server = await _listen(front, ports)
+    server = await asyncio.start_server(front.serve, sock=bind_first(ports))
     try:
         yield front, server.sockets[0].getsockname()[1]
     finally:
@@ -105,15 +106,20 @@ async def open_front(ports: tuple[int, ...]) -> AsyncIterator[tuple[Front, int]]
         await front.close()
 
 
-async def _listen(front: Front, ports: tuple[int, ...]) -> asyncio.Server:
+def bind_first(ports: tuple[int, ...]) -> socket.socket:
+    """Return a socket on loopback, on the first of ``ports`` that is free; 0 stands for any.
+
+    Raises:
+        PortTakenError: None of them is free.
+    """
     for port in ports:
         try:
-            return await asyncio.start_server(front.serve, LOOPBACK, port)
+            return socket.create_server((LOOPBACK, port))
         except OSError as error:
             if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
                 raise
     tried = f"port {ports[0]}" if len(ports) == 1 else f"every port from {ports[0]} to {ports[-1]}"
-    raise PortTakenError(f"{tried} on {LOOPBACK} is taken", remedy="name a free one with --port, or 0")
+    raise PortTakenError(f"{tried} on {LOOPBACK} is taken", remedy="name a free one, or 0 for any")
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

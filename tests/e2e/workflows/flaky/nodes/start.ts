@@ -1,5 +1,5 @@
 import type { Context } from "pipedreamer";
 
-export default function start(_ctx: Context, input: unknown): Promise<unknown> {
-  return Promise.resolve(input);
+export default function start(_ctx: Context, input: { greeting: string }): Promise<string> {
+  return Promise.resolve(input.greeting);
 }
