@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pdwatch.cli.console import print_json
 from pdwatch.cli.case_report import TestedWorkflow, as_json, print_summary, print_verdict, print_workflow
+from pdwatch.cli.console import print_json
 from pdwatch.core.fixtures import FIXTURES, read_fixtures
 from pdwatch.core.junit import junit_xml
 from pdwatch.core.verdict import judge
@@ -37,7 +37,8 @@ def command(targets: tuple[Path, ...], wanted: str | None, junit: Path | None, o
     """Run the test fixtures of the workflows at and below each DIR (default: this directory).
 
     tests/fixtures/NODE.json has what a node gets and what it should return; tests/fixtures/workflow.json the
-    same of the workflow as a whole. With /NODE only that node's run, with /workflow only the whole workflow's.
+    same of the workflow as a whole. With /NODE only the cases of that node are run, with /workflow only those
+    of the whole workflow.
 
     Nodes run in Deno on this machine, with the time limit and retries of workflow.yaml and the rights that
     they have in a pod, but without network: `fetch` gets the answers that the fixture has. Of local secrets
@@ -94,7 +95,8 @@ async def _load(targets: Sequence[Path], wanted: str | None) -> list[TestedWorkf
             continue
         selected = subjects.within(snapshot)
         files = await asyncio.to_thread(fixture_files, root)
-        files = {name: content for name, content in files.items() if name.split(".")[0] in selected}
+        if subjects.names is not None:
+            files = {name: content for name, content in files.items() if name.split(".")[0] in selected}
         fixtures = read_fixtures(files, snapshot.spec)
         any_file = any_file or bool(files)
         workflows.append(

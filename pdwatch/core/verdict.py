@@ -69,11 +69,11 @@ def read_outcome(document: Mapping[str, Any]) -> Outcome:
 
 def judge(case: Case, outcome: Outcome) -> Verdict:
     """Compare what came of a case with what it expects."""
-    found = [*_failures(case, outcome)]
+    masked = _Mask(case.secrets)
+    found = [*_failures(case, outcome, masked)]
     shown = found[:MOST_DIFFERENCES]
     if len(found) > MOST_DIFFERENCES:
         shown.append(Difference(message=f"… and {len(found) - MOST_DIFFERENCES} more"))
-    masked = _Mask(case.secrets)
     return Verdict(
         case=case,
         duration_ms=outcome.duration_ms,
@@ -86,44 +86,48 @@ def judge(case: Case, outcome: Outcome) -> Verdict:
     )
 
 
-def _failures(case: Case, outcome: Outcome) -> Iterator[Difference]:
+def _failures(case: Case, outcome: Outcome, masked: _Mask) -> Iterator[Difference]:
     if outcome.fault is not None:
         yield Difference(message=outcome.fault)
         return
     for method, url in dict.fromkeys(outcome.unmocked):
         advice = f'add to "fetch" in {case.path}: {example_answer(method, url)}'
         yield Difference(message=f"nothing answers {method} {url}; {advice}")
-    yield from _wrong_errors(case, outcome)
+    yield from _wrong_errors(case, outcome, masked)
     # Where a node failed that should not have, what it and those after it return is no news.
     if not outcome.errors.keys() - case.errors.keys():
-        yield from _wrong_outputs(case, outcome)
+        yield from _wrong_outputs(case, outcome, masked)
     for index, (answer, times) in enumerate(zip(case.fetch, outcome.used, strict=True)):
         if times == 0 and not answer.optional:
             advice = 'remove it, or set "optional": true'
             yield Difference(message=f"fetch[{index}]: nothing asked for {answer}; {advice}")
 
 
-def _wrong_errors(case: Case, outcome: Outcome) -> Iterator[Difference]:
+def _wrong_errors(case: Case, outcome: Outcome, masked: _Mask) -> Iterator[Difference]:
     for node, error in outcome.errors.items():
         wanted = case.errors.get(node)
         if wanted is None:
             yield Difference(message=f"{node} failed: {error}")
         elif wanted not in error:
-            yield from differences(wanted, error, at=f"errors.{node}")
+            yield from differences(wanted, error, at=f"errors.{node}", mask=masked)
     for node, wanted in case.errors.items():
         if node in outcome.errors:
             continue
         returned = outcome.outputs.get(node)
-        came = f"it returned {json.dumps(returned)[:200]}" if node in outcome.outputs else "it was not run"
+        came = (
+            f"it returned {masked(json.dumps(returned, ensure_ascii=False))[:200]}"
+            if node in outcome.outputs
+            else "it was not run"
+        )
         yield Difference(message=f"{node}: expected to fail with {json.dumps(wanted)}, but {came}")
 
 
-def _wrong_outputs(case: Case, outcome: Outcome) -> Iterator[Difference]:
+def _wrong_outputs(case: Case, outcome: Outcome, masked: _Mask) -> Iterator[Difference]:
     actual = {node: outcome.outputs[node] for node in case.outputs if node in outcome.outputs}
     if case.node is None:
-        yield from differences(dict(case.outputs), actual, at="outputs")
+        yield from differences(dict(case.outputs), actual, at="outputs", mask=masked)
     elif case.node in case.outputs and case.node in actual:
-        yield from differences(case.outputs[case.node], actual[case.node], at="output")
+        yield from differences(case.outputs[case.node], actual[case.node], at="output", mask=masked)
 
 
 class _Mask:

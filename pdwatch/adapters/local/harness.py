@@ -16,7 +16,7 @@ from pdwatch.core.verdict import Outcome, read_outcome
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
     from pathlib import Path
 
     from pdwatch.core.fixtures import Case
@@ -27,7 +27,9 @@ _LONGEST_LINE = 1 << 28
 _LAST_LINES = 5
 
 
-async def outcomes(snapshot: SourceSnapshot, cases: Sequence[Case], *, deno: Path) -> AsyncIterator[Outcome]:
+async def outcomes(
+    snapshot: SourceSnapshot, cases: Sequence[Case], *, deno: Path
+) -> AsyncGenerator[Outcome, None]:
     """Run the cases one after another, and yield what comes of each as soon as it is known.
 
     Nodes have the rights that they have in a pod, but no network. Deno may download what they import. Close
@@ -74,7 +76,7 @@ async def outcomes(snapshot: SourceSnapshot, cases: Sequence[Case], *, deno: Pat
 
 
 def _command(deno: Path, app: Path, trees: Sequence[Path]) -> list[str]:
-    """Return the command: an engine's rights (see :func:`pdwatch.core.dockerfile.entrypoint`), less the network."""
+    """Return the command: the rights of :func:`pdwatch.core.dockerfile.entrypoint`, less the network."""
     return [
         *(str(deno), "run", "--no-prompt", "--no-lock"),
         *(f"--allow-read={','.join(map(str, (app, *trees)))}", "--allow-write=/tmp"),
