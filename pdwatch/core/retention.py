@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 KEPT_IMAGES = 3
 """Of each workflow, whether they are used or not."""
+_COPY_FROM = "COPY --from="
 ABANDONED_AFTER = timedelta(hours=1)
 """A build that has taken longer has ended, and nobody is left to remove what it made."""
 
@@ -91,6 +92,13 @@ def freed_bytes(layers: Sequence[str], history: Sequence[tuple[str, int]], *, re
     ]
     gone = [layer for layer in layers[len(layers) - removed :] if layer != EMPTY_LAYER]
     return sum(sizes[: len(gone)])
+
+
+def copied_from(history: Sequence[tuple[str, int]]) -> frozenset[str]:
+    """Return the references of the images that an image was made with, by its history (``COPY --from=``)."""
+    return frozenset(
+        step.removeprefix(_COPY_FROM).partition(" ")[0] for step, _ in history if step.startswith(_COPY_FROM)
+    )
 
 
 def _removals(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiodocker
 import pytest
@@ -14,6 +14,7 @@ from pdwatch.adapters.docker.endpoint import Endpoint
 from pdwatch.adapters.docker.publisher import LocalPublisher
 from pdwatch.adapters.kubernetes.cluster import ApiCluster
 from pdwatch.adapters.kubernetes.connection import connect
+from pdwatch.core.retention import copied_from
 from tests.adapters.docker_workflow import NODE, Workflow, delete_images, prune_build_cache
 from tests.adapters.workloads import workload
 from tests.cli.command import pdwatch
@@ -117,6 +118,35 @@ async def test_an_image_that_a_container_runs_stays(
         assert str(oldest) in await names(docker, hello)
     finally:
         await container.delete(force=True)
+
+
+async def test_third_party_code_goes_with_the_last_image_that_was_made_with_it(
+    testbed: Testbed, docker: aiodocker.Docker, hello: Workflow
+):
+    package = f"node_modules/{hello.name}/index.js"
+    hello.save(package, "export const version = 1;\n")
+    await saved(testbed, hello, 2)
+    (first,) = await dependencies(docker, hello)
+    hello.save(package, "export const version = 2;\n")
+    await saved(testbed, hello, 1)
+    assert len(await dependencies(docker, hello)) == 2
+
+    await pdwatch("prune", hello.name, "--keep=2", environ=testbed.variables)
+    assert first in await dependencies(docker, hello), "the second newest image was made with it"
+    await pdwatch("prune", hello.name, "--keep=1", environ=testbed.variables)
+    (second,) = await dependencies(docker, hello)
+    assert second != first
+    with pytest.raises(aiodocker.DockerError):
+        await docker.images.inspect(first)
+
+
+async def dependencies(docker: aiodocker.Docker, workflow: Workflow) -> set[str]:
+    """The images of third-party code that a workflow's images were made with, and that are there."""
+    label = {"label": [f"dev.pdwatch.workflow={workflow.name}"]}
+    listed = await docker.images.list(filters=label)
+    histories: list[Any] = [await docker.images.history(image["Id"]) for image in listed]
+    steps = [(step["CreatedBy"], step["Size"]) for history in histories for step in history]
+    return set(copied_from(steps))
 
 
 async def test_a_misspelt_workflow_is_asked_after(testbed: Testbed, hello: Workflow):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdwatch.core.image_config import EMPTY_LAYER
-from pdwatch.core.retention import ABANDONED_AFTER, StoredImage, freed_bytes, surplus
+from pdwatch.core.retention import ABANDONED_AFTER, StoredImage, copied_from, freed_bytes, surplus
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -162,6 +162,11 @@ LAYERS = ["sha256:base", "sha256:engine", EMPTY_LAYER, "sha256:dependencies", "s
 )
 def test_the_bytes_that_are_freed_are_those_of_the_layers_that_are_gone(removed_layers: int, size: int):
     assert freed_bytes(LAYERS, STEPS, removed=removed_layers) == size
+
+
+def test_the_images_that_an_image_was_made_with_are_in_its_history():
+    steps = [("COPY .sources/ /", 500), ("COPY --from=pdwatch-dependencies:1a2b / /", 900), ("FROM base", 1)]
+    assert copied_from(steps) == {"pdwatch-dependencies:1a2b"}
 
 
 def test_an_empty_layer_that_the_builder_made_no_layer_for_counts_for_nothing():

@@ -10,11 +10,12 @@ from pdwatch.adapters.docker.api import NOT_FOUND, RefusedError
 from pdwatch.adapters.docker.base import inspect
 from pdwatch.core.names import (
     IMAGE_BUILD_LABEL,
+    IMAGE_DEPENDENCIES_LABEL,
     IMAGE_DIGEST_LABEL,
     IMAGE_VERSION_LABEL,
     IMAGE_WORKFLOW_LABEL,
 )
-from pdwatch.core.retention import Pruned, StoredImage, freed_bytes
+from pdwatch.core.retention import Pruned, StoredImage, copied_from, freed_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,21 +55,30 @@ class DockerImageStore:
         return frozenset(container["ImageID"] for container in containers)
 
     async def remove(self, removals: Sequence[Removal]) -> Pruned:
-        """Remove images, with the nameless ones that they were built on.
+        """Remove images, with the nameless ones that they were built on, and third-party code for them alone.
 
         One that has come into use meanwhile stays, and one that is gone is no error.
 
         Raises:
             DockerError: Docker can't be reached, or answers with another error.
         """
-        removed = [await self._remove(removal) for removal in removals]
-        return Pruned(count=sum(size is not None for size in removed), bytes=sum(filter(None, removed)))
+        sources: set[str] = set()
+        freed: list[int | None] = []
+        for each in removals:
+            sources |= copied_from(await self._history(each.image.id))
+            freed.append(await self._delete(each.image.id, each.references or (each.image.id,)))
+        unused = await self._unused(sources)
+        freed += [await self._delete(source, (source,)) for source in sorted(unused)]
+        return Pruned(count=sum(size is not None for size in freed), bytes=sum(filter(None, freed)))
 
-    async def _remove(self, removal: Removal) -> int | None:
+    async def _delete(self, image: str, names: Sequence[str]) -> int | None:
         """Return the size of the layers that are gone with the image; None when it is still there."""
-        layers, history = await self._layers(removal.image.id)
+        found = await inspect(self._api, image)
+        if found is None:
+            return None
+        history = await self._history(found["Id"])
         deleted: list[str] = []
-        for name in removal.references or (removal.image.id,):
+        for name in names:
             try:
                 answer = await self._api.request("DELETE", f"images/{name}")
             except RefusedError as refused:
@@ -76,16 +86,33 @@ class DockerImageStore:
                     raise
             else:
                 deleted += [each["Deleted"] for each in answer if "Deleted" in each]
-        if removal.image.id not in deleted:
+        if found["Id"] not in deleted:
             return None
+        layers = found["RootFS"]["Layers"]
         return freed_bytes(layers, history, removed=min(len(deleted) - 1, len(layers)))
 
-    async def _layers(self, image_id: str) -> tuple[Sequence[str], Sequence[tuple[str, int]]]:
-        image = await inspect(self._api, image_id)
-        if image is None:
-            return (), ()
-        history = await self._api.request("GET", f"images/{image_id}/history")
-        return image["RootFS"]["Layers"], [(step["CreatedBy"], step["Size"]) for step in history]
+    async def _unused(self, sources: set[str]) -> set[str]:
+        """Return which images of third-party code no workflow's image was made with."""
+        ours = {source for source in sources if await self._holds_dependencies(source)}
+        for image in await self.images() if ours else ():
+            ours -= copied_from(await self._history(image.id))
+            if not ours:
+                break
+        return ours
+
+    async def _holds_dependencies(self, reference: str) -> bool:
+        found = await inspect(self._api, reference)
+        return found is not None and IMAGE_DEPENDENCIES_LABEL in (found["Config"].get("Labels") or {})
+
+    async def _history(self, image_id: str) -> Sequence[tuple[str, int]]:
+        """Return the instruction and the size of each step, newest first; none of an image that is gone."""
+        try:
+            history = await self._api.request("GET", f"images/{image_id}/history")
+        except RefusedError as refused:
+            if refused.status == NOT_FOUND:
+                return ()
+            raise
+        return [(step["CreatedBy"], step["Size"]) for step in history]
 
 
 def _stored(image: dict[str, Any]) -> StoredImage:
