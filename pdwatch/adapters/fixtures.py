@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from pdwatch.core.fixtures import FIXTURES
@@ -24,8 +23,8 @@ def fixture_files(root: Path) -> Mapping[str, bytes]:
     """
     directory = root / FIXTURES
     try:
-        names = [name for name in os.listdir(directory) if name.endswith(".json") and name[0] != "."]
-        return {name: _content(directory / name) for name in sorted(names)}
+        files = [file for file in directory.iterdir() if file.suffix == ".json" and file.name[0] != "."]
+        return {file.name: _content(file) for file in sorted(files)}
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:

@@ -51,7 +51,7 @@ async def selection(source: SourceReader, targets: Sequence[Path]) -> Mapping[Pa
     found: dict[Path, Subjects] = {}
     for target in targets:
         if target.is_dir():
-            for root in await _below(source, target):
+            for root in await workflows_below(source, target):
                 found[root] = Subjects(None)
         else:
             root = _workflow_above(target)
@@ -60,11 +60,16 @@ async def selection(source: SourceReader, targets: Sequence[Path]) -> Mapping[Pa
     return {root: found[root] for root in sorted(found)}
 
 
-async def _below(source: SourceReader, directory: Path) -> frozenset[Path]:
+async def workflows_below(source: SourceReader, directory: Path) -> frozenset[Path]:
+    """Return the directories of the workflows at and below a directory.
+
+    Raises:
+        NotFoundError: There are none.
+    """
     roots = await source.discover([directory])
     if not roots:
         raise NotFoundError(
-            f"there is no {WORKFLOW_FILE} at or below {click.format_filename(directory.resolve())}",
+            f"there is no {WORKFLOW_FILE} at or below {click.format_filename(directory.resolve())}",  # noqa: ASYNC240  # an error's words
             remedy="name a directory that holds one, or create it",
         )
     return roots

@@ -11,8 +11,9 @@ import click
 
 from pdwatch.cli.console import print_json, style
 from pdwatch.cli.problems import report_problems
+from pdwatch.cli.targets import workflows_below
 from pdwatch.core.schema import workflow_schema
-from pdwatch.errors import ExitCode, NotFoundError
+from pdwatch.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,16 +86,7 @@ async def _validate(directories: Sequence[Path], output: str) -> ExitCode:
 
 
 async def _workflows(source: SourceReader, directories: Sequence[Path]) -> list[Path]:
-    found: set[Path] = set()
-    for directory in directories:
-        below = await source.discover([directory])
-        if not below:
-            raise NotFoundError(
-                f"there is no workflow.yaml at or below {click.format_filename(directory.resolve())}",
-                remedy="name a directory that holds one, or create it",
-            )
-        found |= below
-    return sorted(found)
+    return sorted({root for directory in directories for root in await workflows_below(source, directory)})
 
 
 def _is_valid(snapshot: SourceSnapshot) -> bool:
