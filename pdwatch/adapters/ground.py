@@ -22,9 +22,14 @@ class DirectoryGround:
         self._roots = frozenset(roots)
         self._above: dict[Path, dict[Path, _Identity | None]] = {}
 
+    def watch(self, roots: Sequence[Path]) -> None:
+        """Go by other watched directories from now on."""
+        self._roots = frozenset(roots)
+
     def note(self, directory: Path) -> None:
-        """Remember what a workflow's directory lies in."""
-        self._above[directory] = {each: _identity(each) for each in self._chain(directory)}
+        """Remember what a directory lies in, up to its root; nothing of one that is below no root."""
+        if self._roots.intersection(directory.parents):
+            self._above[directory] = {each: _identity(each) for each in self._chain(directory)}
 
     def intact(self, directory: Path) -> bool:
         """Return whether what it lay in, up to its root, is what it was, or was removed along with it.

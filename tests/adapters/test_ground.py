@@ -69,3 +69,12 @@ def test_a_root_that_is_a_workflow_itself_went_as_a_whole(tmp_path: Path):
 
 def test_of_a_directory_that_was_never_there_nothing_is_known(tmp_path: Path):
     assert not DirectoryGround([tmp_path]).intact(tmp_path / "hello")
+
+
+def test_of_a_directory_below_another_root_nothing_is_known(tmp_path: Path):
+    root, other = tmp_path / "root", tmp_path / "added-later"
+    (other / "hello").mkdir(parents=True)
+    ground = DirectoryGround([root])
+    ground.note(other / "hello")
+    shutil.rmtree(other)
+    assert not ground.intact(other / "hello")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdwatch.adapters.lock import claim
+from pdwatch.adapters.lock import Watched, claim, watched_directories
 from pdwatch.errors import AlreadyWatchedError, ExitCode, NotFoundError
 
 if TYPE_CHECKING:
@@ -159,3 +159,12 @@ def test_a_root_that_is_no_directory_is_not_found(tree: Path, root: str) -> None
 
     with pytest.raises(NotFoundError, match=f"{root} is not a directory"), claim([tree / root]):
         pass
+
+
+def test_what_daemons_watch_can_be_seen_but_not_what_they_only_keep_others_off(tmp_path: Path):
+    root = tmp_path / "root"
+    root.mkdir()
+    with daemon(root) as (process, _):
+        of_this_daemon = [each for each in watched_directories() if each.pid == process.pid]
+        assert of_this_daemon == [Watched(pid=process.pid, directory=root)]
+    assert process.pid not in {each.pid for each in watched_directories()}
