@@ -124,7 +124,9 @@ class Removals:
             self._put(removed, attempts=pending.attempts + 1)
 
     async def _fate(self, removed: RemovedWorkflow) -> Fate:
-        found = await self._reader.discover([root for root in self._roots if root.is_dir()])
+        # Its own directory too, which may be there, and only no longer be below a root.
+        places = (*self._roots, removed.root)
+        found = await self._reader.discover([place for place in places if place.is_dir()])
         known = {each.root: _watched(each) for each in self._tracked}
         return fate(
             removed,
