@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pdwatch.core.yaml_tree import YamlMapping, YamlSequence, YamlValue
+from pdwatch.core.yaml_tree import YamlMapping, YamlSequence, YamlValue, child, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +39,8 @@ class Answer:
 
 _PLACES = ("url", "service")
 _CONTENTS = ("json", "body", "error")
+_WITHOUT_CONTENT = frozenset({"204", "205", "304"})
+"""The statuses that a Response can't have content with (Fetch standard, null body status)."""
 
 
 def answer_problems(fetch: YamlValue | None, where: str) -> Iterator[Problem]:
@@ -55,6 +57,11 @@ def _problems(value: YamlMapping, where: str) -> Iterator[Problem]:
     for group in (_PLACES, _CONTENTS):
         for key in [name for name in keys if name in group][1:]:
             yield keys[key].key_position.problem(f"only one of {', '.join(group)} can be given", where=where)
+    status = text_of(child(value, "status"))
+    for key in ("json", "body") if status in _WITHOUT_CONTENT else ():
+        if key in keys:
+            message = f"an answer of status {status} has no content"
+            yield keys[key].key_position.problem(message, where=where)
     if "path" in keys and "url" in keys:
         yield keys["path"].key_position.problem("belongs to service; url has the path in it", where=where)
 
