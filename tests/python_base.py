@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import sysconfig
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,8 @@ WHEELS = "/wheels"
 def write_base(target: Path, wheels: Path) -> None:
     """Write the root directory as ``docker import`` takes it."""
     with tarfile.open(target, "w") as tar:
-        for path in _closure([PYTHON, *_library()]):
+        installed = Path(sysconfig.get_path("platlib")).rglob("*.so")
+        for path in sorted({*_library(), PYTHON, *_needed([PYTHON, *_library(), *installed])}):
             tar.add(path.resolve(), arcname=str(path), recursive=False)
         name = tarfile.TarInfo(str(PYTHON.with_name("python3")))
         name.type, name.linkname = tarfile.SYMTYPE, PYTHON.name
@@ -51,11 +53,9 @@ def _library() -> Iterator[Path]:
             yield path
 
 
-def _closure(files: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files, and the shared libraries that the programs and libraries among them need."""
-    listed = list(files)
-    binaries = [path for path in listed if path == PYTHON or ".so" in path.suffixes]
+def _needed(files: Iterable[Path]) -> Iterator[Path]:
+    """Yield the shared libraries of the system that the programs and libraries among the files need."""
+    binaries = [path for path in files if path == PYTHON or ".so" in path.suffixes]
     listing = subprocess.run(["ldd", *binaries], capture_output=True, text=True, check=True).stdout
-    libraries = set(map(Path, re.findall(r"(/\S+) \(0x", listing)))
-    yield from listed
-    yield from sorted(libraries - set(listed))
+    found = {Path(path) for path in re.findall(r"(/\S+) \(0x", listing)}
+    yield from (path for path in found if not path.is_relative_to(sys.prefix))
