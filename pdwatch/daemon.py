@@ -13,16 +13,20 @@ from pdwatch import __version__
 from pdwatch.adapters.engine import engine_recipe
 from pdwatch.adapters.files import FileSource
 from pdwatch.adapters.ground import DirectoryGround
-from pdwatch.adapters.lock import claim
+from pdwatch.adapters.lock import Claims
 from pdwatch.adapters.systemd import service_manager
 from pdwatch.adapters.watcher import FileWatcher
-from pdwatch.delivery import Delivery, Policy, World
+from pdwatch.build_slots import BuildSlots
+from pdwatch.delivery import Delivery, World
 from pdwatch.discovery import WorkflowDiscovery
 from pdwatch.errors import PdwatchError
 from pdwatch.heartbeats import Heartbeats
 from pdwatch.housekeeping import Housekeeping
+from pdwatch.live_parts import LiveParts
 from pdwatch.logs import Event, EventLog
+from pdwatch.policies import Policies
 from pdwatch.reconciler import Reconciler
+from pdwatch.reload import Reloads, reload_requests
 from pdwatch.rollouts import RolloutReporter
 from pdwatch.service import ServiceReport
 from pdwatch.settings import resolved
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 
     from pdwatch.adapters.systemd import Systemd
     from pdwatch.core.model import ViewChange
+    from pdwatch.reload import Live
     from pdwatch.settings import Settings
     from pdwatch.targets import Target
 
@@ -69,12 +74,15 @@ def open_target(
     return kubernetes_target(settings, notify=notify, log=log, heartbeats=heartbeats)
 
 
-async def serve(settings: Settings, log: EventLog, *, open_target: OpenTarget = open_target) -> None:
+async def serve(
+    settings: Settings, log: EventLog, *, live: Live | None = None, open_target: OpenTarget = open_target
+) -> None:
     """Watch, build, apply and tell until SIGTERM or SIGINT.
 
     Args:
         settings: What to watch, and how.
         log: Where events go.
+        live: How to reload the settings, on SIGHUP and as they are saved; None for settings that stay.
         open_target: Where revisions go; the target that the settings name by default.
 
     Raises:
@@ -84,15 +92,19 @@ async def serve(settings: Settings, log: EventLog, *, open_target: OpenTarget = 
         BrokenPipeError: Nobody reads the log any more.
     """
     with service_manager(os.environ, log=log) as systemd:
-        await until_signal(_serve(settings, log, systemd, open_target), log=log, systemd=systemd)
+        await until_signal(_serve(settings, log, systemd, live, open_target), log=log, systemd=systemd)
     log.emit(Event.DAEMON_STOPPED)
 
 
-async def _serve(settings: Settings, log: EventLog, systemd: Systemd, open_target: OpenTarget) -> None:
+async def _serve(
+    settings: Settings, log: EventLog, systemd: Systemd, live: Live | None, open_target: OpenTarget
+) -> None:
     clock = asyncio.get_running_loop().time
     roots = [resolved(root.path) for root in settings.roots]
     async with AsyncExitStack() as stack:
-        stack.enter_context(claim(roots))
+        requests = stack.enter_context(reload_requests()) if live else None
+        claims = stack.enter_context(Claims())
+        claims.take(roots)
         tracked, heartbeats = TrackedWorkflows(), Heartbeats()
         service = ServiceReport(systemd, tracked=tracked, heartbeats=heartbeats, log=log)
         log = log.telling(service.changed)
@@ -100,8 +112,8 @@ async def _serve(settings: Settings, log: EventLog, systemd: Systemd, open_targe
         target = await stack.enter_async_context(
             open_target(settings, notify=changes.put_nowait, log=log, heartbeats=heartbeats)
         )
-        reader = FileSource(recipe=engine_recipe())
-        policy = _policy(settings, target)
+        reader, ground = FileSource(recipe=engine_recipe()), DirectoryGround(roots)
+        policies, builds = Policies(settings, target), BuildSlots(settings.builds)
         delivery = Delivery(
             World(
                 reader=reader,
@@ -110,18 +122,18 @@ async def _serve(settings: Settings, log: EventLog, systemd: Systemd, open_targe
                 cluster=target.cluster,
                 view=target.view,
             ),
-            policy,
             tracked=tracked,
             log=log,
             clock=clock,
             jitter=random.random,
+            builds=builds,
             heartbeats=heartbeats,
         )
         housekeeping = Housekeeping(
             settings,
             target,
             reader=reader,
-            ground=DirectoryGround(roots),
+            ground=ground,
             roots=roots,
             tracked=tracked,
             log=log,
@@ -130,7 +142,7 @@ async def _serve(settings: Settings, log: EventLog, systemd: Systemd, open_targe
         reconciler = Reconciler(
             reader,
             delivery,
-            namespace=policy.namespace,
+            policy=policies.find,
             tracked=tracked,
             log=log,
             clock=clock,
@@ -154,13 +166,29 @@ async def _serve(settings: Settings, log: EventLog, systemd: Systemd, open_targe
         log.emit(Event.DAEMON_STARTED, version=__version__, roots=shown, pid=os.getpid())
         started = clock()
 
+        live_parts = LiveParts(
+            roots=roots,
+            claims=claims,
+            target=target,
+            policies=policies,
+            builds=builds,
+            ground=ground,
+            watcher=watcher,
+            discovery=discovery,
+            tracked=tracked,
+            queue=queue,
+        )
+
         async def sync() -> None:
             await discovery.look(roots, cause="start")
-            group.create_task(discovery.follow(roots), name="watch files")
+            live_parts.follow(group)
             await queue.idle()
             duration_ms = milliseconds(clock() - started)
             log.emit(Event.DAEMON_SYNCED, workflows=len(tracked), duration_ms=duration_ms)
             await service.ready()
+            if live and requests:
+                reloads = Reloads(settings, live, live_parts.take, listener=service, log=log)
+                group.create_task(reloads.run(requests), name="reload settings")
 
         async with asyncio.TaskGroup() as group:
             group.create_task(_run(target), name="follow the target")
@@ -218,12 +246,3 @@ def _expected(failures: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
 
 async def _run(target: Target) -> None:
     await target.run()
-
-
-def _policy(settings: Settings, target: Target) -> Policy:
-    return Policy(
-        namespace=settings.namespace or target.namespace,
-        registry=settings.registry,
-        secrets=target.secrets,
-        builds=settings.builds,
-    )

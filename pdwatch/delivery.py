@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pdwatch.build_slots import BuildSlots
 from pdwatch.core.backoff import backoff
 from pdwatch.core.drift import drift
 from pdwatch.core.image import image_references, parse_reference
@@ -13,7 +14,9 @@ from pdwatch.core.manifests import deployment, secret, service
 from pdwatch.core.names import IMAGE_ANNOTATION
 from pdwatch.core.plan import Cause, Held, Invalid, Rollout, UpToDate, plan
 from pdwatch.errors import (
+    ClusterChangedError,
     ClusterError,
+    ContextNotAllowedError,
     DockerError,
     GvisorMissingError,
     PdwatchError,
@@ -47,19 +50,6 @@ CALM_S = 2 * RETRY_CAP_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What the settings say about every workflow."""
-
-    namespace: str
-    """For workflows that name none."""
-    registry: str | None = None
-    secrets: bool = False
-    """Whether local secrets are applied as the workflow's Secret."""
-    builds: int = 2
-    """How many images are built at once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """The ports through which pdwatch sees and acts."""
 
@@ -76,22 +66,21 @@ class Delivery:
     def __init__(
         self,
         world: World,
-        policy: Policy,
         *,
         tracked: TrackedWorkflows,
         log: EventLog,
         clock: Callable[[], float],
         jitter: Callable[[], float],
+        builds: BuildSlots | None = None,
         heartbeats: Heartbeats | None = None,
     ) -> None:
         self._world = world
-        self._policy = policy
         self._tracked = tracked
         self._log = log
         self._clock = clock
         self._jitter = jitter
         self._heartbeats = heartbeats or Heartbeats()
-        self._builds = asyncio.Semaphore(policy.builds)
+        self._builds = builds or BuildSlots()
 
     async def deliver(self, workflow: TrackedWorkflow, revision: Revision) -> float | None:
         """Converge, and turn what went wrong into log lines.
@@ -105,8 +94,8 @@ class Delivery:
             return await self._converge(workflow, revision)
         except SourceChangedError:
             return 0.0  # a save is under way: the next scan sees it
-        except GvisorMissingError as error:
-            held = Held(reason="gvisor-missing", message=error.message, remedy=error.remedy)
+        except (GvisorMissingError, ContextNotAllowedError, ClusterChangedError) as error:
+            held = Held(reason=error.reason, message=error.message, remedy=error.remedy)
             return self._hold(revision, held)
         except PdwatchError as error:
             return self._failed(revision, error)
@@ -165,7 +154,7 @@ class Delivery:
             self._world.view.announce(namespace, spec.name)
         observed = self._world.view.deployment(namespace, spec.name)
         image = deployed_image(observed)
-        wanted = image_references(spec, snapshot.digest, registry=self._policy.registry)[0]
+        wanted = image_references(spec, snapshot.digest, registry=revision.policy.registry)[0]
         return plan(
             snapshot,
             observed,
@@ -224,12 +213,12 @@ class Delivery:
         revision.repeats += 1
 
     async def _image(self, workflow: TrackedWorkflow, revision: Revision) -> ImageRef:
-        async with self._builds:
+        async with self._builds.slot():
             with self._heartbeats.ending(f"build {workflow.root}", within_s=BUILD_S):
                 self._emit(revision, Event.BUILD_STARTED)
                 image = await image_for(
                     revision.snapshot,
-                    registry=self._policy.registry,
+                    registry=revision.policy.registry,
                     builder=self._world.builder,
                     publisher=self._world.publisher,
                     reuse=True,
@@ -240,12 +229,12 @@ class Delivery:
         revision.image = str(image.ref)
         build_ms = milliseconds(image.build_s)
         self._emit(revision, Event.BUILD_SUCCEEDED, image_id=image.id, cached=image.cached, build_ms=build_ms)
-        if self._policy.registry is not None:
+        if revision.policy.registry is not None:
             self._emit(revision, Event.PUBLISH_SUCCEEDED, publish_ms=milliseconds(image.publish_s))
         return image.ref
 
     async def _apply_secrets(self, workflow: TrackedWorkflow, revision: Revision) -> None:
-        if not self._policy.secrets:
+        if not revision.policy.secrets:
             return
         values = dict(await self._world.reader.secrets(workflow.root))
         if not values or values == workflow.secrets:

@@ -65,6 +65,10 @@ class NotFoundError(PdwatchError):
     exit_code = ExitCode.NOT_FOUND
 
 
+class NotWatchedError(NotFoundError):
+    """The directory lies in no root of the settings."""
+
+
 class InvalidWorkflowError(PdwatchError):
     """``workflow.yaml`` or a file it names has problems."""
 
@@ -202,6 +206,21 @@ class ApplyRejectedError(ClusterError):
 class GvisorMissingError(ClusterError):
     """RuntimeClass ``gvisor`` does not exist (seed, decision 3: gVisor is not optional)."""
 
+    reason: ClassVar[str] = "gvisor-missing"
+    exit_code = ExitCode.HELD
+
+
+class ContextNotAllowedError(ClusterError):
+    """The kubeconfig's context does not look local, and nobody has allowed writing to it."""
+
+    reason: ClassVar[str] = "context-not-allowed"
+    exit_code = ExitCode.HELD
+
+
+class ClusterChangedError(ClusterError):
+    """Behind the API server's address is another cluster than before."""
+
+    reason: ClassVar[str] = "cluster-changed"
     exit_code = ExitCode.HELD
 
 

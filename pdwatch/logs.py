@@ -33,6 +33,8 @@ class Event(StrEnum):
     DAEMON_STOPPING = "daemon.stopping"
     DAEMON_STOPPED = "daemon.stopped"
     SETTINGS_IGNORED = "settings.ignored"
+    SETTINGS_RELOADED = "settings.reloaded"
+    SETTINGS_INVALID = "settings.invalid"
     WORKFLOW_FOUND = "workflow.found"
     WORKFLOW_REMOVED = "workflow.removed"
     WORKFLOW_CHANGED = "workflow.changed"
@@ -94,6 +96,8 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.DAEMON_STOPPING: _spec("signal"),
     Event.DAEMON_STOPPED: _spec(),
     Event.SETTINGS_IGNORED: _spec("variable message", logging.WARNING),
+    Event.SETTINGS_RELOADED: _spec("cause changed waiting remedy"),
+    Event.SETTINGS_INVALID: _spec("cause message remedy problems", logging.ERROR),
     Event.WORKFLOW_FOUND: _spec("directory"),
     Event.WORKFLOW_REMOVED: _spec("directory", logging.WARNING),
     Event.WORKFLOW_CHANGED: _spec("directory cause scan_ms"),

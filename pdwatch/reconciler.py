@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from pdwatch.delivery import RETRY_BASE_S, RETRY_CAP_S
-from pdwatch.errors import NotFoundError, PdwatchError, SourceChangedError
+from pdwatch.errors import NotFoundError, NotWatchedError, PdwatchError, SourceChangedError
 from pdwatch.heartbeats import Heartbeats
 from pdwatch.logs import Event, EventLog
 from pdwatch.tracked import Revision, Stage, TrackedWorkflow, TrackedWorkflows, milliseconds
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pdwatch.core.model import SourceSnapshot
     from pdwatch.delivery import Delivery
     from pdwatch.ports import SourceReader
+    from pdwatch.tracked import Policy
     from pdwatch.workqueue import Slot
 
 SCAN_S = 300.0
@@ -32,6 +33,7 @@ SCAN_S = 300.0
 class Reconciler:
     """Brings workflows to what their files ask for; :meth:`reconcile` is a work queue's ``work``.
 
+    ``policy`` says what the settings say of a directory, and None of one that is not watched any more.
     ``removed`` is called with each workflow whose directory is gone, before it is forgotten.
     """
 
@@ -40,7 +42,7 @@ class Reconciler:
         reader: SourceReader,
         delivery: Delivery,
         *,
-        namespace: str,
+        policy: Callable[[Path], Policy | None],
         tracked: TrackedWorkflows,
         log: EventLog,
         clock: Callable[[], float],
@@ -50,7 +52,7 @@ class Reconciler:
         self._reader = reader
         self._removed = removed
         self._delivery = delivery
-        self._default_namespace = namespace
+        self._policy = policy
         self._tracked = tracked
         self._log = log
         self._clock = clock
@@ -80,7 +82,7 @@ class Reconciler:
                 return delivery.result()
             seen = newer
         if isinstance(seen, NotFoundError):
-            self._gone(workflow, known=known)
+            self._gone(workflow, known=known, watched=not isinstance(seen, NotWatchedError))
             return None
         return self._unreadable(workflow, seen)
 
@@ -89,6 +91,9 @@ class Reconciler:
         slot.take()
         cause, routine, saved_at, started = slot.cause, slot.routine, slot.saved_at, self._clock()
         slot.saved_at = None
+        policy = self._policy(workflow.root)
+        if policy is None:
+            return NotWatchedError(f"no root in the settings holds {workflow.root} any more")
         try:
             with self._heartbeats.ending(f"scan {workflow.root}", within_s=SCAN_S):
                 snapshot = await self._reader.scan(workflow.root)
@@ -98,24 +103,22 @@ class Reconciler:
         workflow.unsettled_since = None
         scan_ms = milliseconds(self._clock() - started)
         known = workflow.revision
-        if known is not None and _same(known.snapshot, snapshot):
+        namespace = _namespace(snapshot, known, policy)
+        if known is not None and _same(known.snapshot, snapshot) and known.namespace == namespace:
+            known.policy = policy
             known.given_up = known.given_up and routine
             self._emit(known, Event.WORKFLOW_UNCHANGED, cause=cause, scan_ms=scan_ms)
             return known
         revision = workflow.revision = Revision(
-            snapshot=snapshot, namespace=self._namespace(snapshot, known), saved_at=saved_at
+            snapshot=snapshot, namespace=namespace, policy=policy, saved_at=saved_at
         )
         if known is not None:
             directory = str(workflow.root)
-            if known.snapshot.spec and snapshot.spec and known.snapshot.name != snapshot.name:
+            moved = (known.namespace, known.snapshot.name) != (namespace, snapshot.name)
+            if known.snapshot.spec and snapshot.spec and moved:
                 self._emit(known, Event.WORKFLOW_REMOVED, directory=directory)
             self._emit(revision, Event.WORKFLOW_CHANGED, directory=directory, cause=cause, scan_ms=scan_ms)
         return revision
-
-    def _namespace(self, snapshot: SourceSnapshot, known: Revision | None) -> str:
-        if snapshot.spec is not None:
-            return snapshot.spec.deployment.namespace or self._default_namespace
-        return known.namespace if known is not None else self._default_namespace
 
     async def _superseding(
         self,
@@ -146,10 +149,11 @@ class Reconciler:
         revision.given_up = False  # what was looked at may have happened before the failure
         return revision
 
-    def _gone(self, workflow: TrackedWorkflow, *, known: bool) -> None:
+    def _gone(self, workflow: TrackedWorkflow, *, known: bool, watched: bool) -> None:
         """Forget a directory; it may have been forgotten already when a late event made it be looked at."""
         if known:
-            self._removed(workflow)
+            if watched:
+                self._removed(workflow)
             self._log.bind(**workflow.log_fields(self._clock())).emit(
                 Event.WORKFLOW_REMOVED, directory=str(workflow.root)
             )
@@ -177,6 +181,12 @@ class Reconciler:
 
     def _emit(self, revision: Revision, event: Event, **fields: object) -> None:
         self._log.bind(**revision.log_fields(self._clock())).emit(event, **fields)
+
+
+def _namespace(snapshot: SourceSnapshot, known: Revision | None, policy: Policy) -> str:
+    if snapshot.spec is not None:
+        return snapshot.spec.deployment.namespace or policy.namespace
+    return known.namespace if known is not None else policy.namespace
 
 
 def _same(one: SourceSnapshot, other: SourceSnapshot) -> bool:

@@ -26,12 +26,25 @@ class Stage(StrEnum):
     APPLY = "apply"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the settings say about a workflow."""
+
+    namespace: str
+    """Where it goes if it names none."""
+    registry: str | None = None
+    secrets: bool = False
+    """Whether local secrets are applied as the workflow's Secret."""
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class Revision:
     """One snapshot on its way to the cluster. Times are loop times in seconds."""
 
     snapshot: SourceSnapshot
     namespace: str
+    policy: Policy
+    """What the settings say; a reload puts another one here."""
     saved_at: float | None = None
     """When the save that made the snapshot was noticed; None when no save did, as at start."""
     stage: Stage = Stage.PLAN

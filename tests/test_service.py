@@ -16,7 +16,7 @@ from pdwatch.core.plan import Held
 from pdwatch.heartbeats import Heartbeats
 from pdwatch.logs import Event
 from pdwatch.service import ServiceReport, Standing, standing, summary
-from pdwatch.tracked import Revision, Stage, TrackedWorkflow, TrackedWorkflows
+from pdwatch.tracked import Policy, Revision, Stage, TrackedWorkflow, TrackedWorkflows
 from tests.adapters.recorded_log import RecordedLog
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ async def reporting(**options: Any) -> AsyncIterator[World]:
 
 def revision(**fields: Any) -> Revision:
     spec = WorkflowSpec(name="hello", version="1.0", triggers=(), nodes=())
-    return Revision(snapshot=fields.pop("snapshot", None) or snapshot(spec), namespace="dev", **fields)
+    found = fields.pop("snapshot", None) or snapshot(spec)
+    return Revision(snapshot=found, namespace="dev", policy=Policy(namespace="dev"), **fields)
 
 
 def snapshot(spec: WorkflowSpec | None) -> SourceSnapshot:

@@ -12,11 +12,11 @@ import pytest
 
 from pdwatch.adapters.kubernetes.list_watch import Collection, ListWatch
 from pdwatch.core.liveness import GRACE_S
-from pdwatch.delivery import APPLY_S, BUILD_S, Delivery, Policy, World
+from pdwatch.delivery import APPLY_S, BUILD_S, Delivery, World
 from pdwatch.errors import ClusterUnavailableError
 from pdwatch.heartbeats import Heartbeats
 from pdwatch.reconciler import SCAN_S, Reconciler
-from pdwatch.tracked import TrackedWorkflows
+from pdwatch.tracked import Policy, TrackedWorkflows
 from pdwatch.workqueue import WorkQueue
 from tests.adapters.recorded_log import RecordedLog
 from tests.world import NAMESPACE, FakeWorld
@@ -47,8 +47,10 @@ async def working(world: FakeWorld) -> AsyncIterator[Heartbeats]:
         view=world.cluster,
     )
     common: dict[str, Any] = {"tracked": tracked, "log": world.log, "clock": clock, "heartbeats": heartbeats}
-    delivery = Delivery(ports, Policy(namespace=NAMESPACE), jitter=random.Random(0).random, **common)
-    queue = WorkQueue(Reconciler(world.disk, delivery, namespace=NAMESPACE, **common).reconcile)
+    delivery = Delivery(ports, jitter=random.Random(0).random, **common)
+    queue = WorkQueue(
+        Reconciler(world.disk, delivery, policy=lambda _: Policy(namespace=NAMESPACE), **common).reconcile
+    )
     queue.add(HELLO, cause="start")
     async with asyncio.TaskGroup() as group:
         task = group.create_task(queue.run())

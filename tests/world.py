@@ -22,7 +22,7 @@ from pdwatch.core.model import (
 from pdwatch.core.names import DIGEST_ANNOTATION
 from pdwatch.core.observed import observed_deployment
 from pdwatch.core.rollout import rollout_status
-from pdwatch.delivery import Delivery, Policy, World
+from pdwatch.delivery import Delivery, World
 from pdwatch.errors import (
     ClusterError,
     ClusterUnavailableError,
@@ -35,7 +35,7 @@ from pdwatch.logs import EventLog
 from pdwatch.reconciler import Reconciler
 from pdwatch.removals import Removals
 from pdwatch.rollouts import RolloutReporter
-from pdwatch.tracked import TrackedWorkflows
+from pdwatch.tracked import Policy, TrackedWorkflows
 from pdwatch.workqueue import WorkQueue
 from tests.undeployer import FakeUndeployer
 
@@ -336,7 +336,6 @@ class LoopUnderTest:
                 cluster=world.cluster,
                 view=world.cluster,
             ),
-            Policy(namespace=NAMESPACE),
             tracked=tracked,
             log=world.log,
             clock=clock,
@@ -355,7 +354,7 @@ class LoopUnderTest:
         reconciler = Reconciler(
             world.disk,
             delivery,
-            namespace=NAMESPACE,
+            policy=lambda _: Policy(namespace=NAMESPACE),
             tracked=tracked,
             log=world.log,
             clock=clock,

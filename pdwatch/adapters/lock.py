@@ -16,9 +16,9 @@ import stat
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from pdwatch.errors import AlreadyWatchedError, NotFoundError, SourceError
+from pdwatch.errors import AlreadyWatchedError, NotFoundError, PdwatchError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,6 +46,34 @@ def claim(roots: Sequence[Path]) -> Iterator[None]:
             for above in root.parents:
                 _lock(above, fcntl.LOCK_SH, stack, locked, root=root)
         yield
+
+
+class Claims:
+    """What one daemon claims; other roots can take the place of the ones before. A context manager."""
+
+    def __init__(self) -> None:
+        self._roots: tuple[Path, ...] = ()
+        self._held = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def take(self, roots: Sequence[Path]) -> None:
+        """Claim ``roots`` and nothing else any more; what was claimed before is kept if that fails.
+
+        Raises:
+            PdwatchError: As :func:`claim`.
+        """
+        self._held.close()  # a claim above or below one of our own would be refused
+        try:
+            self._held.enter_context(claim(roots))
+        except PdwatchError:
+            self._held.enter_context(claim(self._roots))
+            raise
+        self._roots = tuple(roots)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,7 +56,8 @@ class FileWatcher:
     ) -> None:
         self._step_ms = step_ms
         self._debounce_ms = debounce_ms
-        self._beat_s = beat_s
+        self.beat_s = beat_s
+        """Another one counts from the next :meth:`changes` on."""
         self._heartbeats = heartbeats or Heartbeats()
 
     async def changes(self, roots: Sequence[Path]) -> AsyncGenerator[frozenset[Path]]:
@@ -94,7 +95,7 @@ class FileWatcher:
             watch_filter=None,
             step=self._step_ms,
             debounce=self._debounce_ms,
-            rust_timeout=min(_TICK_MS, round(self._beat_s * 1000)),
+            rust_timeout=min(_TICK_MS, round(self.beat_s * 1000)),
             yield_on_timeout=True,
             recursive=False,
         )
@@ -106,7 +107,7 @@ class FileWatcher:
                     yield batch
                 if clock() >= beat_at:
                     yield frozenset()
-                    beat_at = clock() + self._beat_s
+                    beat_at = clock() + self.beat_s
                 if watched.identities != _identities(watched.roots):
                     return
                 if stale_at is None and any(_is_new_directory(path) for path in batch):

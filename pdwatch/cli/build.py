@@ -14,7 +14,7 @@ from pdwatch.cli.console import Progress, print_json
 from pdwatch.cli.options import BUILD_NETWORK
 from pdwatch.cli.problems import report_problems
 from pdwatch.core.dockerfile import dockerfile
-from pdwatch.core.image import image_references, registry_host
+from pdwatch.core.image import image_references
 from pdwatch.core.names import BASE_IMAGE
 from pdwatch.errors import ExitCode
 
@@ -103,7 +103,7 @@ async def _build(
     if snapshot.spec is None:
         report_problems(directory, snapshot.problems)
         return ExitCode.FAILED
-    wanted = image_references(snapshot.spec, snapshot.digest, registry=registry, tag=tag)
+    image_references(snapshot.spec, snapshot.digest, registry=registry, tag=tag)  # refuses what can't be one
     if show:
         click.echo(dockerfile(snapshot.spec, base=BASE_IMAGE, digest=snapshot.digest), nl=False)
         return ExitCode.OK
@@ -111,9 +111,7 @@ async def _build(
     from pdwatch.pipeline import image_for  # noqa: PLC0415
 
     with Progress() as progress:
-        async with docker_ports(
-            registry=registry_host(wanted[0]) if push else None, network=network, report=progress.update
-        ) as (builder, publisher):
+        async with docker_ports(push=push, network=network, report=progress.update) as (builder, publisher):
             image = await image_for(
                 snapshot,
                 registry=registry,

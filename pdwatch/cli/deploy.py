@@ -14,7 +14,7 @@ import click
 from pdwatch.cli.console import Progress, report_error
 from pdwatch.cli.objects import print_objects
 from pdwatch.cli.options import BUILD_NETWORK, DurationType, NamespaceType
-from pdwatch.core.image import image_references, registry_host
+from pdwatch.core.image import image_references
 from pdwatch.core.manifests import manifests, secret, secret_name
 from pdwatch.core.model import RolloutPhase
 from pdwatch.core.names import PORT
@@ -148,7 +148,7 @@ async def _deliver(
         cluster = ApiCluster(api)
         namespace = flags.namespace or spec.deployment.namespace or api.namespace
         await cluster.require_gvisor()
-        image = await _built(snapshot, wanted, flags) if flags.build else wanted
+        image = await _built(snapshot, flags) if flags.build else wanted
         secrets = await _secrets(source, flags)
         objects = [
             *([secret(spec.name, namespace=namespace, values=secrets)] if secrets else []),
@@ -163,13 +163,14 @@ async def _deliver(
         return await _followed(api, namespace, spec.name, snapshot.digest, flags)
 
 
-async def _built(snapshot: SourceSnapshot, wanted: ImageRef, flags: _Flags) -> ImageRef:
+async def _built(snapshot: SourceSnapshot, flags: _Flags) -> ImageRef:
     from pdwatch.adapters.docker import docker_ports  # noqa: PLC0415
     from pdwatch.pipeline import image_for  # noqa: PLC0415
 
-    registry = registry_host(wanted) if flags.registry else None
     with Progress() as progress:
-        async with docker_ports(registry=registry, network=flags.build_network, report=progress.update) as (
+        async with docker_ports(
+            push=flags.registry is not None, network=flags.build_network, report=progress.update
+        ) as (
             builder,
             publisher,
         ):

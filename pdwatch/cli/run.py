@@ -17,7 +17,7 @@ from pdwatch.settings import load_settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pdwatch.settings import LogSettings
+    from pdwatch.settings import Effective, LogSettings
 
 
 @click.command(name="run")
@@ -41,14 +41,20 @@ def command(config: Path | None, **_: Any) -> None:
       pdwatch run --namespace dev --log-format json ~/workflows | jq .event
     """  # noqa: D301  # click's mark is the character, not the letters
     flags = given_flags(click.get_current_context())
-    effective = load_settings(file=config, environ=os.environ, flags=flags)
+
+    def load() -> Effective:
+        return load_settings(file=config, environ=os.environ, flags=flags)
+
+    effective = load()
     configure_log(effective.settings.log)
     log = EventLog()
     for variable, message in ignored_variables().items():
         log.emit(Event.SETTINGS_IGNORED, variable=variable, message=message)
     from pdwatch.daemon import serve  # noqa: PLC0415  # it imports every adapter; wrong flags need none
+    from pdwatch.reload import Live  # noqa: PLC0415
 
-    asyncio.run(serve(effective.settings, log))
+    live = Live(file=effective.file, load=load, configure_log=configure_log)
+    asyncio.run(serve(effective.settings, log, live=live))
 
 
 def configure_log(settings: LogSettings) -> None:

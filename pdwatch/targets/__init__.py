@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         RevisionHistory,
         Undeployer,
     )
+    from pdwatch.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +33,11 @@ class Target:
     namespace: str
     """Where workflows go that neither they nor the settings give another."""
     secrets: bool
-    """Whether local secrets are applied."""
+    """Whether local secrets are applied whatever the settings say."""
     run: Callable[[], Awaitable[None]]
     """Follow what runs, until cancelled."""
+    take: Callable[[Settings], None] = lambda _: None
+    """Go by reloaded settings from now on."""
     image_store: ImageStore | None = None
     """Where images pile up; None where none do."""
     history: RevisionHistory | None = None

@@ -42,9 +42,7 @@ async def kubernetes_target(
     """
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(connect(context=settings.context))
-        builder, publisher = await stack.enter_async_context(
-            docker_ports(registry=settings.registry, network=settings.build_network)
-        )
+        builder, publisher = await stack.enter_async_context(docker_ports(network=settings.build_network))
         docker = await stack.enter_async_context(docker_api())
         view = WorkflowView(api, notify=notify, log=log, heartbeats=heartbeats)
         yield Target(
@@ -54,7 +52,7 @@ async def kubernetes_target(
             view=view,
             pod_logs=ApiPodLogs(api),
             namespace=api.namespace,
-            secrets=settings.secrets,
+            secrets=False,
             run=view.run,
             image_store=DockerImageStore(docker),
             history=ApiRevisionHistory(api),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pdwatch.adapters.docker.api import connect
 from pdwatch.adapters.docker.builder import DockerBuilder
-from pdwatch.adapters.docker.publisher import LocalPublisher, RegistryPublisher
+from pdwatch.adapters.docker.publisher import LocalPublisher, NamedPublisher, RegistryPublisher
 from pdwatch.adapters.engine import engine_files
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def docker_ports(
-    *, registry: str | None, network: str | None = None, report: Callable[[str], None] = lambda _: None
+    *, push: bool | None = None, network: str | None = None, report: Callable[[str], None] = lambda _: None
 ) -> AsyncIterator[tuple[ImageBuilder, ImagePublisher]]:
     """Open a connection to Docker, and yield what builds and what publishes images over it.
 
     Args:
-        registry: Where images are pushed to; None leaves them in Docker.
+        push: Whether images are pushed; None pushes those that are named for a registry.
         network: Docker's name of the network that third-party imports are fetched over; None is its default.
         report: Called with each step of the work, for people to watch.
 
@@ -32,5 +32,12 @@ async def docker_ports(
     """
     async with connect() as api:
         builder = DockerBuilder(api, engine=engine_files(), network=network, report=report)
-        publisher = RegistryPublisher(api, report=report) if registry else LocalPublisher(api)
+        publisher: ImagePublisher
+        match push:
+            case True:
+                publisher = RegistryPublisher(api, report=report)
+            case False:
+                publisher = LocalPublisher(api)
+            case None:
+                publisher = NamedPublisher(api)
         yield builder, publisher

@@ -78,6 +78,26 @@ class RegistryPublisher:
         return digest
 
 
+class NamedPublisher:
+    """Pushes what is named for a registry, and leaves the rest in Docker; an image's own name tells.
+
+    Implements :class:`pdwatch.ports.ImagePublisher`, where some workflows have a registry and others none.
+    """
+
+    def __init__(self, api: DockerApi) -> None:
+        self._local, self._registry = LocalPublisher(api), RegistryPublisher(api)
+
+    async def publish(self, image: BuiltImage) -> ImageRef:
+        """Return the immutable reference, or once pushed the one that is pinned by digest.
+
+        Raises:
+            PushRefusedError: The registry does not take it, or Docker's credential helper fails.
+            DockerError: Docker can't be reached, or ends the push early.
+        """
+        pushed = "/" in image.tags[0].repository
+        return await (self._registry if pushed else self._local).publish(image)
+
+
 async def _name(api: DockerApi, image: BuiltImage) -> None:
     """Make the moving references name an image that was not built just now; its build has named any other.
 
