@@ -103,6 +103,26 @@ async def test_a_frozen_service_feeds_no_watchdog_and_one_that_goes_on_does(tmp_
             assert await daemon.stop() == 0
 
 
+async def test_a_reload_is_told_from_its_beginning_to_its_end_whether_or_not_it_succeeds(tmp_path: Path):
+    workflows, settings = broken(tmp_path), tmp_path / "pdwatch.yaml"
+    settings.write_text(f"roots: [{workflows}]\n")
+    with systemd(tmp_path) as socket:
+        arguments = ("--config", settings)
+        async with running_daemon(*arguments, environment=service(tmp_path, socket)) as daemon:
+            await socket.until("READY")
+            daemon.process.send_signal(signal.SIGHUP)
+            assert int((await socket.until("RELOADING"))["MONOTONIC_USEC"]) > 0
+            await socket.until("READY")
+            await daemon.until("settings.reloaded", cause="signal")
+
+            settings.write_text("roots: 7\n")
+            await socket.until("RELOADING")
+            await socket.until("READY")
+            await daemon.until("settings.invalid", cause="save")
+            await socket.until("WATCHDOG")
+            assert await daemon.stop() == 0
+
+
 async def test_the_status_follows_a_workflow_to_the_pod_that_answers(
     tmp_path: Path, namespace: str, testbed: Testbed
 ):
