@@ -41,7 +41,8 @@ async def running_dev(root: Path, *arguments: str) -> AsyncIterator[Dev]:
         opened = await daemon.until("endpoint.opened")
         await daemon.until("rollout.complete")
         yield Dev(daemon=daemon, url=opened["url"])
-        await daemon.stop()
+        if daemon.process.returncode is None:
+            await daemon.stop()
 
 
 def children(pid: int) -> set[int]:
