@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from pdwatch.adapters.local.cluster import LocalCluster, stable_ports
 from pdwatch.adapters.local.deno import find_deno
 from pdwatch.adapters.local.stages import Stages
 from pdwatch.adapters.local.staging import stage_area
+from pdwatch.adapters.local.type_check import TypeCheck
 from pdwatch.targets import Target
 
 if TYPE_CHECKING:
@@ -45,10 +47,18 @@ async def local_target(
     """
     deno = find_deno()
     with stage_area() as area:
-        stages = Stages(area, deno=deno, engine=engine_files(), check=check)
+        type_check = TypeCheck(area, deno=deno) if check else None
+        stages = Stages(area, engine=engine_files(), check=type_check)
         cluster = LocalCluster(
             stages, area=area, deno=deno, ports=ports, notify=notify, log=log, jitter=jitter
         )
+
+        async def run() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(cluster.run(), name="keep engines running")
+                if type_check is not None:
+                    group.create_task(type_check.run(), name="keep a language server")
+
         yield Target(
             builder=stages,
             publisher=stages,
@@ -57,5 +67,5 @@ async def local_target(
             pod_logs=cluster,
             namespace=NAMESPACE,
             secrets=True,
-            run=cluster.run,
+            run=run,
         )

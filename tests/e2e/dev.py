@@ -30,7 +30,11 @@ class Dev:
 
     def engines(self) -> set[int]:
         """Return the ids of the engines that run now."""
-        return children(self.daemon.process.pid)
+        return {
+            child
+            for child in children(self.daemon.process.pid)
+            if b"/engine/main.ts" in Path(f"/proc/{child}/cmdline").read_bytes()
+        }
 
 
 @asynccontextmanager

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pdwatch.adapters.local.deno import check_command, deno_environment, engine_command
+from pdwatch.adapters.local.deno import engine_command
 from pdwatch.adapters.local.staging import linked_trees, stage
 from pdwatch.core.model import BuiltImage
-from pdwatch.errors import BuildFailedError, ClusterError
+from pdwatch.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from pdwatch.adapters.local.secrets import SecretVolume
+    from pdwatch.adapters.local.type_check import TypeCheck
     from pdwatch.core.model import BuildRequest, ImageRef, SourceSnapshot
-
-_PLACE = re.compile(r"\bat (?P<path>/[^\n]*?):(?P<line>\d+):(?P<column>\d+)$", re.MULTILINE)
-_SOURCE_LINE = re.compile(r"^(?P<message>(?:error: )?(?:TS\d+ \[ERROR\]: )?\S.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +40,12 @@ class Stages:
 
     Args:
         area: The directory for them; see :func:`pdwatch.adapters.local.staging.stage_area`.
-        deno: The program.
         engine: The engine's files.
-        check: Whether a workflow must pass Deno's type check.
+        check: What a stage must pass; None for nothing.
     """
 
-    def __init__(self, area: Path, *, deno: Path, engine: Mapping[str, bytes], check: bool) -> None:
+    def __init__(self, area: Path, *, engine: Mapping[str, bytes], check: TypeCheck | None) -> None:
         self._area = area
-        self._deno = deno
         self._engine = engine
         self._check = check
         self._stages: dict[str, Stage] = {}
@@ -77,8 +72,8 @@ class Stages:
         made = Stage(snapshot=snapshot, app=self._area / f"{snapshot.name}-{self._made}" / "app")
         try:
             await asyncio.to_thread(stage, snapshot, made.app, engine=self._engine)
-            if self._check:
-                await self._require_check(made)
+            if self._check is not None:
+                await self._check.require(made)
         except BaseException:
             await asyncio.to_thread(_remove, made)
             raise
@@ -105,34 +100,6 @@ class Stages:
         stage = self._stages.pop(reference, None)
         if stage is not None:
             await asyncio.to_thread(_remove, stage)
-
-    async def _require_check(self, made: Stage) -> None:
-        assert made.snapshot.spec is not None, "only a valid snapshot is built"
-        child = await asyncio.create_subprocess_exec(
-            *check_command(made.snapshot.spec, deno=self._deno, app=made.app),
-            env=deno_environment(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            output, _ = await child.communicate()
-        finally:
-            if child.returncode is None:
-                child.kill()
-                await child.wait()
-        if child.returncode:
-            raise check_error(output.decode(errors="replace"), made)
-
-
-def check_error(output: str, made: Stage) -> BuildFailedError:
-    """Return what Deno's check says as an error, with paths in the workflow's own directory."""
-    text = output.replace(f"file://{made.app}/", f"{made.snapshot.root}/").strip()
-    message = _SOURCE_LINE.search(text)
-    place = _PLACE.search(text)
-    said = message["message"].removeprefix("error: ") if message else "Deno's check failed"
-    where = f"{place['path']}:{place['line']}:{place['column']}: " if place else ""
-    return BuildFailedError(f"{where}{said}", step="deno check", output=text.splitlines())
 
 
 def _remove(stage: Stage) -> None:

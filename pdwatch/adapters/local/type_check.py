@@ -1,0 +1,200 @@
+"""Deno's type check of what is staged: in full, or at once by a language server that knows the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, TypeAlias
+
+from pdwatch.adapters.local.deno import check_command, deno_environment
+from pdwatch.adapters.local.language_server import MODULE_SUFFIXES, LanguageServerError, language_server
+from pdwatch.core.sources import DEPENDENCIES
+from pdwatch.errors import BuildFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pdwatch.adapters.local.language_server import LanguageServer
+    from pdwatch.adapters.local.stages import Stage
+    from pdwatch.core.model import SourceFile
+
+_ANSWER_S, _START_S = 10.0, 120.0
+"""A server that takes longer to answer, for the first time or again, is given up."""
+_IDLE_S = 600.0
+"""A server that has not been asked for so long ends, since it takes 300 MB."""
+
+_PLACE = re.compile(r"\bat (?P<path>/[^\n]*?):(?P<line>\d+):(?P<column>\d+)$", re.MULTILINE)
+_SOURCE_LINE = re.compile(r"^(?P<message>(?:error: )?(?:TS\d+ \[ERROR\]: )?\S.*)$", re.MULTILINE)
+
+_Setting: TypeAlias = "tuple[Path, tuple[SourceFile, ...]]"
+"""A workflow directory, and all its files that are no modules of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Warm:
+    """A server that has answered once."""
+
+    setting: _Setting
+    server: LanguageServer
+    tolerated: frozenset[str]
+    """Modules with errors in a workflow that passes all the same, since nothing leads to them."""
+
+
+class TypeCheck:
+    """Checks stages as ``deno check`` does, and much sooner where a language server finds nothing wrong.
+
+    Its errors are never believed, and nor is its approval once anything but the text of modules has changed:
+    then, as for the first time, ``deno check`` decides and says what is wrong. There is one server at a time,
+    for the workflow that ``deno check`` has passed last.
+
+    Args:
+        area: A private directory.
+        deno: The program.
+    """
+
+    def __init__(self, area: Path, *, deno: Path) -> None:
+        self._app = area / "checked"
+        """A link to the stage that is looked at: the server must find every one at the same place."""
+        self._deno = deno
+        self._setting: _Setting | None = None
+        """What the server is for that starts, or is warm."""
+        self._warm: _Warm | None = None
+        self.is_warm = asyncio.Event()
+        """Set while an edit is checked by the server."""
+        self._passed: Stage | None = None
+        self._renew = asyncio.Event()
+        self._asked = False
+
+    async def require(self, stage: Stage) -> None:
+        """Return when the stage passes.
+
+        Raises:
+            BuildFailedError: It does not; the message has file, line and column.
+        """
+        if await self._clears(stage):
+            return
+        await full_check(stage, deno=self._deno)
+        if self.is_warm.is_set() or self._setting != _setting(stage):
+            self._forget()
+            self._passed = stage
+            self._renew.set()
+
+    async def run(self) -> None:
+        """Keep a server for the workflow that has passed last, until cancelled."""
+        while True:
+            await self._renew.wait()
+            self._renew.clear()
+            assert self._passed is not None, "there is something to look at"
+            try:
+                await self._serve(self._passed)
+            except (LanguageServerError, OSError, TimeoutError):
+                continue  # the next stage is checked in full, and has it started again
+            finally:
+                self._forget()
+
+    async def _serve(self, stage: Stage) -> None:
+        setting = self._setting = _setting(stage)
+        texts = await asyncio.to_thread(_texts, stage)
+        self._show(stage)
+        async with language_server(self._deno, self._app) as server:
+            async with asyncio.timeout(_START_S):
+                erroneous = await server.erroneous(texts)
+            _require_agreement(stage, erroneous)
+            self._warm = _Warm(setting=setting, server=server, tolerated=erroneous)
+            self.is_warm.set()
+            await self._renewed_or_idle()
+
+    async def _renewed_or_idle(self) -> None:
+        self._asked = True
+        while self._asked and not self._renew.is_set():
+            self._asked = False
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._renew.wait(), _IDLE_S)
+
+    async def _clears(self, stage: Stage) -> bool:
+        """Tell whether the server, if there is one for the stage, finds nothing wrong with it."""
+        warm = self._warm
+        if warm is None or warm.setting != _setting(stage):
+            return False
+        self._asked = True
+        try:
+            texts = await asyncio.to_thread(_texts, stage)
+            self._show(stage)
+            async with asyncio.timeout(_ANSWER_S):
+                return await warm.server.erroneous(texts) <= warm.tolerated
+        except (LanguageServerError, OSError, TimeoutError):
+            return False
+
+    def _forget(self) -> None:
+        self._warm = self._setting = None
+        self.is_warm.clear()
+
+    def _show(self, stage: Stage) -> None:
+        following = self._app.with_suffix(".next")
+        following.symlink_to(stage.app)
+        following.replace(self._app)
+
+
+async def full_check(stage: Stage, *, deno: Path) -> None:
+    """Return when ``deno check`` passes the modules of a stage's nodes, and all that they lead to.
+
+    Raises:
+        BuildFailedError: It does not; the message has file, line and column.
+    """
+    assert stage.snapshot.spec is not None, "only a valid snapshot is staged"
+    child = await asyncio.create_subprocess_exec(
+        *check_command(stage.snapshot.spec, deno=deno, app=stage.app),
+        env=deno_environment(),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await child.communicate()
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode:
+        raise check_error(output.decode(errors="replace"), stage)
+
+
+def check_error(output: str, stage: Stage) -> BuildFailedError:
+    """Return what Deno's check says as an error, with paths in the workflow's own directory."""
+    text = output.replace(f"file://{stage.app}/", f"{stage.snapshot.root}/").strip()
+    message = _SOURCE_LINE.search(text)
+    place = _PLACE.search(text)
+    said = message["message"].removeprefix("error: ") if message else "Deno's check failed"
+    where = f"{place['path']}:{place['line']}:{place['column']}: " if place else ""
+    return BuildFailedError(f"{where}{said}", step="deno check", output=text.splitlines())
+
+
+def _require_agreement(stage: Stage, erroneous: frozenset[str]) -> None:
+    """Return unless a server finds errors where ``deno check`` has found none.
+
+    Raises:
+        LanguageServerError: It does, or the stage was removed meanwhile, so that it has read nothing there.
+    """
+    assert stage.snapshot.spec is not None, "only a valid snapshot is staged"
+    nodes = {PurePosixPath(node.path).as_posix() for node in stage.snapshot.spec.nodes}
+    if nodes & erroneous or not stage.app.exists():
+        raise LanguageServerError("Deno's language server does not see what its check has passed")
+
+
+def _is_module(file: SourceFile) -> bool:
+    path = PurePosixPath(file.path)
+    return path.suffix in MODULE_SUFFIXES and path.parts[0] not in DEPENDENCIES and file.target is None
+
+
+def _setting(stage: Stage) -> _Setting:
+    snapshot = stage.snapshot
+    return snapshot.root, tuple(file for file in snapshot.files if not _is_module(file))
+
+
+def _texts(stage: Stage) -> Mapping[str, str]:
+    modules = (file.path for file in stage.snapshot.files if _is_module(file))
+    return {path: (stage.app / path).read_text(encoding="utf-8", errors="replace") for path in modules}
