@@ -197,14 +197,28 @@ async def test_deploy_says_which_right_it_lacks(
     assert remedy in ended.err
 
 
-@pairs("get deployments.apps", "list pods")
-async def test_status_says_which_right_it_lacks(
-    pair: Pair, kubeconfig: Path, testbed: Testbed, users: Users, tmp_path: Path
+@pytest.mark.parametrize(
+    ("pair", "command"),
+    [
+        pytest.param(PAIRS[name], command, id=f"{command} without {name}")
+        for name, command in (
+            ("get deployments.apps", "status"),
+            ("list pods", "status"),
+            ("list replicasets.apps", "rollback"),
+            ("delete deployments.apps", "undeploy"),
+            ("delete services", "undeploy"),
+            ("delete secrets", "undeploy"),
+        )
+    ],
+)
+async def test_a_command_on_what_is_deployed_says_which_right_it_lacks(
+    pair: Pair, command: str, kubeconfig: Path, testbed: Testbed, users: Users, tmp_path: Path
 ):
-    root = workflow(tmp_path / "hello", "hello")
-    arguments = ("deploy", root, "--no-build", "-n", users.namespace)
-    assert (await pdwatch(*arguments, environ=testbed.variables)).status == 0
-    ended = await pdwatch("status", "hello", environ={**testbed.variables, "KUBECONFIG": str(kubeconfig)})
+    name = f"hello-{secrets.token_hex(4)}"
+    root = workflow(tmp_path / "hello", name)
+    deployed = ("deploy", root, "--secrets", "--no-build", "-n", users.namespace)
+    assert (await pdwatch(*deployed, environ=testbed.variables)).status == 0
+    ended = await pdwatch(command, name, environ={**testbed.variables, "KUBECONFIG": str(kubeconfig)})
     assert ended.status == 1
     said, remedy = denial(pair)
     assert said in ended.err
