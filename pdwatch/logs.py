@@ -155,24 +155,28 @@ class EventLog:
         """Return a log that calls ``told`` after every line."""
         return EventLog(self._logger, told=told)
 
-    def emit(self, event: Event, *, level: str | None = None, **fields: object) -> None:
-        """Write one line; a field that is None is left out.
+    def emit(self, event: Event, **fields: object) -> None:
+        """Write one line at the event's own level; a field that is None is left out.
 
         Args:
             event: What happened.
-            level: Takes the place of the event's own: ``debug``, ``info``, ``warn`` or ``error``.
             fields: The line's flat fields, and as ``exc_info`` an unexpected exception, for its traceback.
 
         Raises:
             ValueError: A field is not in the event's catalogue entry.
         """
-        spec = EVENTS[event]
-        unknown = fields.keys() - spec.fields - COMMON_FIELDS - {"exc_info"}
+        self._emit(EVENTS[event].level, event, fields)
+
+    def pass_on(self, event: Event, level: str, **fields: object) -> None:
+        """Write one line at the level that somebody else gave it: ``debug``, ``info``, ``warn`` or ``error``."""
+        self._emit(logging.getLevelNamesMapping().get(level.upper(), logging.INFO), event, fields)
+
+    def _emit(self, level: int, event: Event, fields: Mapping[str, object]) -> None:
+        unknown = fields.keys() - EVENTS[event].fields - COMMON_FIELDS - {"exc_info"}
         if unknown:
             raise ValueError(f"{event} has no field {', '.join(sorted(unknown))}")
         known = {key: value for key, value in fields.items() if value is not None}
-        chosen = spec.level if level is None else logging.getLevelNamesMapping()[level.upper()]
-        self._logger.log(chosen, str(event), **known)
+        self._logger.log(level, str(event), **known)
         self._told()
 
 

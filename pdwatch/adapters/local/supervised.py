@@ -157,9 +157,9 @@ class Supervised:
 
     def _hear(self, line: OutputLine) -> None:
         own = line.node is None and line.run_id is None and line.message in _OF_ITSELF
-        self._log.emit(
+        self._log.pass_on(
             Event.ENGINE_OUTPUT,
-            level="debug" if own else line.level,
+            "debug" if own else line.level,
             node=line.node,
             run_id=line.run_id,
             message=line.message,
