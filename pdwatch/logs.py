@@ -62,6 +62,8 @@ class Event(StrEnum):
     WATCH_RELISTED = "watch.relisted"
     WATCH_DISCONNECTED = "watch.disconnected"
     WATCH_RESUMED = "watch.resumed"
+    CLUSTER_PINNED = "cluster.pinned"
+    CLUSTER_UNIDENTIFIED = "cluster.unidentified"
     RECONCILE_FAILED = "reconcile.failed"
     WORKFLOW_UNDEPLOYED = "workflow.undeployed"
     UNDEPLOY_FAILED = "undeploy.failed"
@@ -129,6 +131,8 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.WATCH_RELISTED: _spec("resource count reason"),
     Event.WATCH_RESUMED: _spec("resource"),
     Event.WATCH_DISCONNECTED: _spec("resource reason message remedy retry_in_s", logging.WARNING),
+    Event.CLUSTER_PINNED: _spec("context server uid"),
+    Event.CLUSTER_UNIDENTIFIED: _spec("message remedy", logging.WARNING),
     Event.RECONCILE_FAILED: _spec(_FAILURE, logging.ERROR),
     Event.SYSTEMD_LOST: _spec("message", logging.WARNING),
 }
@@ -168,7 +172,7 @@ class EventLog:
         self._emit(EVENTS[event].level, event, fields)
 
     def pass_on(self, event: Event, level: str, **fields: object) -> None:
-        """Write one line at the level that somebody else gave it: ``debug``, ``info``, ``warn`` or ``error``."""
+        """Write one line at the level that its author gave it: ``debug``, ``info``, ``warn`` or ``error``."""
         self._emit(logging.getLevelNamesMapping().get(level.upper(), logging.INFO), event, fields)
 
     def _emit(self, level: int, event: Event, fields: Mapping[str, object]) -> None:
