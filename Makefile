@@ -31,18 +31,19 @@ check: $(STAMP) ## ruff, mypy and import-linter
 format: $(STAMP) ## put the format of Python and TypeScript files right
 	$(BIN)/ruff format .
 	cd pdwatch/engine && "$(CURDIR)/$(BIN)/deno" fmt
-	cd examples && "$(CURDIR)/$(BIN)/deno" fmt
+	for each in examples tests/e2e/workflows benchmarks/engine; do (cd $$each && "$(CURDIR)/$(BIN)/deno" fmt); done
 
 reference: $(STAMP) ## write the man pages and completion scripts anew, from the commands
 	$(BIN)/python -m pdwatch.cli.reference
 
-engine-check: $(STAMP) ## deno fmt, lint, check, test and coverage (95 %) of the engine; fmt, lint, check of examples
+engine-check: $(STAMP) ## deno fmt, lint, check, test and coverage (95 %) of the engine; fmt, lint, check of other TypeScript
 	cd pdwatch/engine && PATH="$(CURDIR)/$(BIN):$$PATH" && \
 	  coverage=$$(mktemp -d) && trap 'rm -rf "$$coverage"' EXIT && \
 	  deno fmt --check && deno lint && deno check . && \
 	  deno task test --coverage="$$coverage" --coverage-raw-data-only && \
 	  deno coverage --threshold=95 --include="^file://$$PWD/" --exclude='/testing/|_test\.ts$$' "$$coverage" && \
-	  cd ../../examples && deno fmt --check && deno lint && deno check .
+	  for each in examples tests/e2e/workflows benchmarks/engine; do \
+	    (cd "$(CURDIR)/$$each" && deno fmt --check && deno lint && deno check .) || exit 1; done
 
 pytest: $(STAMP) ## the Python tests; bring up the testbed and take it down
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
