@@ -34,7 +34,7 @@ class Answer:
     repeat: bool = False
 
     def __str__(self) -> str:
-        return f"{self.method or 'any method'} {self.url}"
+        return self.url if self.method is None else f"{self.method} {self.url}"
 
 
 _PLACES = ("url", "service")

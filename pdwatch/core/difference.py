@@ -63,12 +63,16 @@ def _equal(expected: Any, actual: Any) -> bool:
 
 def _difference(expected: Any, actual: Any, at: str, mask: Callable[[str], str]) -> Difference:
     wanted, got = mask(_compact(expected)), mask(_compact(actual))
-    if len(wanted) <= _LONGEST_IN_LINE and len(got) <= _LONGEST_IN_LINE:
+    if max(len(wanted), len(got)) <= _LONGEST_IN_LINE and not _has_lines(expected, actual):
         return Difference(message=f"{at}: expected {wanted}, got {got}")
     lines = difflib.unified_diff(
         _lines(expected, mask), _lines(actual, mask), "expected", "got", lineterm="", n=2
     )
     return Difference(message=f"{at}: differs", diff=tuple(lines))
+
+
+def _has_lines(*values: Any) -> bool:
+    return any(isinstance(value, str) and "\n" in value for value in values)
 
 
 def _lines(value: Any, mask: Callable[[str], str]) -> list[str]:

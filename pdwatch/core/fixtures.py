@@ -21,7 +21,7 @@ from pdwatch.core.fixture_schema import node_case_schema, workflow_case_schema
 from pdwatch.core.json_document import read_json
 from pdwatch.core.model import Problem
 from pdwatch.core.structure import check
-from pdwatch.core.suggestion import did_you_mean
+from pdwatch.core.suggestion import did_you_mean, nearest
 from pdwatch.core.yaml_tree import YamlMapping, YamlSequence, YamlValue, child, plain, shown, text_of
 
 if TYPE_CHECKING:
@@ -152,7 +152,8 @@ class _File:
     def _expectation_problems(self, root: YamlMapping, where: str) -> Iterator[Problem]:
         error = "errors" if self.node is None else "error"
         what = "what nodes return, by id" if self.node is None else "what the node returns"
-        if "expected" not in root.entries and error not in root.entries:
+        # A misspelt key is told about already.
+        if all(nearest(key, ("expected", error)) is None for key in root.entries):
             message = f"is missing; write {what}, or as {error} a part of the message that it fails with"
             yield root.position.problem(message, where=_below(where, "expected"))
         if self.node is not None and "expected" in root.entries and error in root.entries:

@@ -2,9 +2,9 @@
 
 import type { Logger } from "./mod.ts";
 
-/** Takes `Deno.exit` away from nodes, and logs what nothing catches. */
+/** Takes `Deno.exit` and `close` away from nodes, and logs what nothing catches. */
 export function keepAlive(log: Logger): void {
-  Deno.exit = () => {
+  Deno.exit = globalThis.close = (): never => {
     throw new Error("a node can't end the engine; return, or throw an error");
   };
   globalThis.addEventListener("unhandledrejection", (event) => {

@@ -115,6 +115,7 @@ Deno.test("a second signal does not wait for the run in flight", () =>
 Deno.test("a node that misbehaves leaves an error under its id and the engine alive", () =>
   withWorkflow({
     nodes: {
+      closes: "export default () => close();",
       exits: 'import process from "node:process"; export default () => process.exit(7);',
       ends: "export default () => Deno.exit(7);",
       forgets: `export default () => {
@@ -135,6 +136,7 @@ Deno.test("a node that misbehaves leaves an error under its id and the engine al
     deepStrictEqual([status, outputs], [500, { forgets: null }]);
     const exits = "a node can't end the engine; return, or throw an error";
     deepStrictEqual(errors, {
+      closes: exits,
       ends: exits,
       exits,
       hangs: "timed out after 50ms",

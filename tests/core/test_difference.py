@@ -58,6 +58,11 @@ def test_a_difference_is_found_in_both_directions_or_in_none(one: Any, other: An
     assert bool(messages(one, other)) == bool(messages(other, one))
 
 
+def test_short_texts_of_several_lines_are_compared_line_by_line_too() -> None:
+    (difference,) = differences("one\ntwo", "one\n2", at="output")
+    assert (difference.message, difference.diff[-2:]) == ("output: differs", ("-two", "+2"))
+
+
 def test_long_texts_are_compared_line_by_line() -> None:
     lines = [f"line {number:02}" for number in range(20)]
     (found,) = differences("\n".join(lines), "\n".join([*lines[:10], "new", *lines[10:]]), at="output")

@@ -40,12 +40,12 @@ export async function runCase(planned: PlannedCase, scene: Scene): Promise<Outco
   const mocked = new MockedFetch(planned.fetch);
   const log: string[] = [];
   const write = (line: string): void => {
-    log.push(line);
-    if (log.length > MOST_LINES) log.shift();
+    log.push(...readable(line, directory));
+    log.splice(0, log.length - MOST_LINES);
   };
   const redact = (text: string): string => redactor.redact(text);
   const logger = (scope: LogScope): Logger =>
-    createLogger({ format: "text", write, now: clock.now, redact }, scope);
+    createLogger({ format: "json", write, now: clock.now, redact }, scope);
   const loose = logger({ workflow: workflow.name });
   scene.prepare({ fetch: mocked.fetch, console: consoleOf(loose, clock.elapsed) }, loose);
   const began = clock.elapsed();
@@ -72,7 +72,13 @@ export async function runCase(planned: PlannedCase, scene: Scene): Promise<Outco
       newRunId: () => "test",
     });
     const { result: { outputs, errors } } = await runs.start("test", planned.payload);
-    return outcome({ outputs, errors, fault: null });
+    return outcome({
+      outputs,
+      errors: Object.fromEntries(
+        Object.entries(errors).map(([id, error]) => [id, withoutNetwork(error)]),
+      ),
+      fault: null,
+    });
   } catch (error) {
     return outcome({ outputs: {}, errors: {}, fault: redact(messageOf(error)) });
   }
@@ -88,6 +94,31 @@ function partOf(workflow: Workflow, { nodes, config, mocks }: PlannedCase): Work
     nodes: new Map(kept.map(([id, node]) => [id, { ...node, config: config[id] ?? node.config }])),
     edges: workflow.edges.filter(({ from, to }) => nodes.includes(from) && nodes.includes(to)),
   };
+}
+
+/** A line of the log without time and place, which say nothing in a test; of a stack the workflow's part. */
+function readable(line: string, directory: string): string[] {
+  const { level, node, message, args = [] } = JSON.parse(line);
+  const root = `file://${directory}/`;
+  const stack: unknown = args[0]?.thrown?.stack; // of what the engine says when an attempt fails
+  const frames = typeof stack !== "string" ? [] : stack.split("\n")
+    .filter((frame) => frame.includes(root) && !frame.includes(`${root}engine/`));
+  const rest = typeof stack === "string" ? [] : args.map(shown);
+  const place = node === undefined ? "" : `[${node}] `;
+  const head = [level.toUpperCase(), place + message, ...rest].join(" ");
+  return [...withoutNetwork(head).split("\n"), ...frames].map((text) => text.replaceAll(root, ""));
+}
+
+function shown(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** To declare a host, which the engine says when one can't be reached, does not help here. */
+function withoutNetwork(text: string): string {
+  return text.replace(
+    / is not a declared host; in workflow\.yaml set nodes\..*/s,
+    " can't be reached: tests have no network, only a mocked fetch",
+  );
 }
 
 const ignore = (): void => {};

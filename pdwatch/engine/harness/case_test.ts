@@ -10,16 +10,20 @@ interface Given extends Partial<PlannedCase> {
   /** An edge is written `"a b"`. */
   readonly edges?: readonly string[];
   readonly retries?: number;
+  readonly files?: Record<string, string>;
 }
 
 /** Runs a case of a workflow that has these nodes; every node has a time limit of 50 ms. */
-async function outcomeOf({ sources, edges = [], retries = 0, ...given }: Given): Promise<Outcome> {
+async function outcomeOf(
+  { sources, edges = [], retries = 0, files = {}, ...given }: Given,
+): Promise<Outcome> {
   const outcome = Promise.withResolvers<Outcome>();
   const own = { fetch: globalThis.fetch, console: { ...console } };
   const parts = {
     nodes: sources,
     edges: edges.map((edge) => edge.split(" ")).map(([from, to]) => ({ from, to })),
     config: { timeoutMs: 50, retries },
+    files,
   };
   await withWorkflow(parts, async (directory) => {
     const workflow = parseWorkflow(await Deno.readTextFile(`${directory}/workflow.json`));
@@ -134,9 +138,19 @@ Deno.test("what nodes log and write to the console is kept, with its secrets mas
   };`;
   const { log } = await outcomeOf({ sources: { a }, secrets: { x: { key: "canary-7" } } });
   deepStrictEqual(log, [
-    "00:00:00.000 INFO  [a] token [redacted]",
-    "00:00:00.000 INFO  loose [redacted]",
+    "INFO [a] token [redacted]",
+    "INFO loose [redacted]",
   ]);
+});
+
+Deno.test("a failed attempt is logged with the place in the workflow's own code", async () => {
+  const a = "import { fail } from '../lib/fail.ts';\nexport default () => fail();";
+  const fail = "export const fail = () => { throw new Error('no\\nway'); };";
+  const { log } = await outcomeOf({ sources: { a }, files: { "lib/fail.ts": fail } });
+  strictEqual(log.length, 4);
+  deepStrictEqual(log.slice(0, 2), ["ERROR [a] failed: no", "way"]);
+  match(log[2], /^ +at fail \(lib\/fail\.ts:1:\d+\)$/);
+  match(log[3], /^ +at .*\(nodes\/a\.ts:2:\d+\)$/);
 });
 
 Deno.test("of a node that logs without end the newest lines are kept", async () => {

@@ -39,10 +39,12 @@ Deno.test("cases share neither modules nor globals", async () => {
   deepStrictEqual(outcomes.map(({ outputs }) => outputs.a), [[1, 1, 1], [2, 1, 1]]);
 });
 
-Deno.test("a node can't end the harness", async () => {
-  const [{ errors }] = await outcomesOf("export default () => Deno.exit(7);");
-  match(errors.a, /can't end the engine/);
-});
+for (const end of ["Deno.exit(7)", "close()", "self.close()"]) {
+  Deno.test(`a node can't end the harness by ${end}`, async () => {
+    const [{ errors }] = await outcomesOf(`export default () => ${end};`);
+    match(errors.a, /can't end the engine/);
+  });
+}
 
 Deno.test("a promise that is rejected and not waited for is logged", async () => {
   const [{ outputs, log }] = await outcomesOf(`export default async () => {

@@ -20,4 +20,6 @@ if (import.meta.main) {
     // On a line of its own, even where a node has written half a line.
     console.log(`\n${mark} ${JSON.stringify(outcome)}`);
   }
+  // A worker that was ended in a loop without end may go on, and would keep this process from ending.
+  Deno.exit(0);
 }
