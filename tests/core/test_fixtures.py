@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -241,3 +243,12 @@ def test_cases_that_are_in_order_are_kept_beside_others() -> None:
 def test_no_content_raises(content: bytes) -> None:
     fixtures = read_fixtures({"sum.json": content, "workflow.json": content}, SPEC)
     assert fixtures.untested == ("fetch",)
+
+
+def test_the_samples_of_the_guide_are_in_order() -> None:
+    guide = (Path(__file__).parents[2] / "docs/testing-workflows.md").read_text()
+    samples = re.findall(r"^```json\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    assert len(samples) >= 4
+    for sample in samples:
+        name = "workflow" if '"payload"' in sample else "greet"
+        assert problems_of(name, sample, spec_of("greet", "render")) == []
