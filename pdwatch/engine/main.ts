@@ -2,7 +2,7 @@
  * Starts the engine for one workflow:
  *
  *     deno run … main.ts --workflow /app/workflow.yaml [--host 0.0.0.0] [--port 8080]
- *       [--secrets PATH] [--grace 25] [--until-stdin-ends]
+ *       [--secrets PATH] [--grace 25]
  *
  * - `--workflow`: `workflow.json`, which pdwatch compiles from it, is read from the same directory; so is
  *   the sources' digest, from `.source-digest`, where there is one.
@@ -10,7 +10,6 @@
  * - `--port`: 0 takes a free one; the log says which.
  * - `--secrets`: a directory or a JSON file of secrets, instead of `.secrets/` and `/app/secrets`.
  * - `--grace`: the seconds that runs in flight have to finish once the engine is told to stop.
- * - `--until-stdin-ends`: the end of standard input says stop, as when the parent process is gone.
  *
  * Exit codes:
  *
@@ -46,7 +45,6 @@ interface Options {
   readonly port: number;
   readonly secrets?: string;
   readonly graceMs: number;
-  readonly untilStdinEnds: boolean;
 }
 
 /** Deno's own, of which nodes get no hold. */
@@ -80,8 +78,7 @@ async function main(options: Options, redactor: Redactor): Promise<number> {
     newRunId: () => crypto.randomUUID(),
   });
 
-  const [signalled, stopNow] = nextSignals();
-  const stop = options.untilStdinEnds ? Promise.race([signalled, endOfStdin()]) : signalled;
+  const [stop, stopNow] = nextSignals();
   const schedules = new AbortController();
   scheduleTriggers(workflow.triggers, {
     cron: Deno.cron,
@@ -95,8 +92,8 @@ async function main(options: Options, redactor: Redactor): Promise<number> {
   const server = listen(options, handler);
   log.info("listening", { port: server.addr.port, sourceDigest });
 
-  const cause = await stop;
-  log.info("stopping", { cause, runsInFlight: runs.inFlight, graceMs: options.graceMs });
+  const signal = await stop;
+  log.info("stopping", { signal, runsInFlight: runs.inFlight, graceMs: options.graceMs });
   schedules.abort();
   const cutOff = await Promise.race([
     runs.drain().then(() => server.shutdown()),
@@ -167,12 +164,6 @@ function nextSignals(): [first: Promise<Deno.Signal>, second: Promise<Deno.Signa
   return [first.promise, second.promise];
 }
 
-/** Whoever started the engine holds the other end of the pipe, and is gone once it ends. */
-async function endOfStdin(): Promise<string> {
-  for await (const _ of Deno.stdin.readable);
-  return "standard input ended";
-}
-
 /** Secrets are read for each run; the same complaint each time would drown the log. */
 function once(say: (message: string) => void): (message: string) => void {
   const said = new Set<string>();
@@ -185,10 +176,8 @@ function once(say: (message: string) => void): (message: string) => void {
 
 function parseArguments(args: readonly string[]): Options {
   const values = new Map<string, string>();
-  const untilStdinEnds = args.includes("--until-stdin-ends");
-  const pairs = args.filter((argument) => argument !== "--until-stdin-ends");
-  for (let index = 0; index < pairs.length; index += 2) {
-    const [flag, value] = pairs.slice(index, index + 2);
+  for (let index = 0; index < args.length; index += 2) {
+    const [flag, value] = args.slice(index, index + 2);
     if (!["--workflow", "--host", "--port", "--secrets", "--grace"].includes(flag)) {
       throw new UsageError(`unknown argument ${flag}`);
     }
@@ -203,7 +192,6 @@ function parseArguments(args: readonly string[]): Options {
     port: wholeNumber("--port", values.get("--port") ?? "8080", 65_535),
     secrets: values.get("--secrets"),
     graceMs: 1000 * wholeNumber("--grace", values.get("--grace") ?? "25", 86_400),
-    untilStdinEnds,
   };
 }
 

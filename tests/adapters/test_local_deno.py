@@ -39,7 +39,7 @@ def test_an_engine_has_the_rights_of_its_image_in_its_own_directory():
         *("/bin/deno", "run", "--no-prompt", "--no-lock", "--allow-net"),
         *(f"--allow-read={APP},{SECRETS.parent}", "--allow-write=/tmp"),
         *("--config", f"{APP}/deno.json", f"{APP}/engine/main.ts", "--workflow", f"{APP}/workflow.yaml"),
-        *("--port", "0", "--host", "127.0.0.1", "--secrets", str(SECRETS), "--until-stdin-ends"),
+        *("--port", "0", "--host", "127.0.0.1", "--secrets", str(SECRETS)),
     ]
 
 
@@ -79,6 +79,19 @@ def test_without_deno_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: 
             '{"a": 1}', OutputLine(level="info", message='{"a": 1}'), None, id="JSON of a node's own"
         ),
         pytest.param("7", OutputLine(level="info", message="7"), None, id="a number"),
+        pytest.param(
+            '{"level": "loud", "message": "hi"}',
+            OutputLine(level="info", message='{"level": "loud", "message": "hi"}'),
+            None,
+            id="a level that there is not",
+        ),
+        pytest.param(
+            {"level": "info", "message": "listening", "args": [{"port": "here"}]},
+            OutputLine(level="info", message="listening", detail='{"port": "here"}'),
+            None,
+            id="a port that is none",
+        ),
+        pytest.param("[" * 100_000, OutputLine(level="info", message="[" * 100_000), None, id="a deep one"),
     ],
 )
 def test_a_line_of_an_engine_is_read(text: object, line: OutputLine, port: int | None):

@@ -221,6 +221,21 @@ async def test_when_it_is_killed_its_engines_end_by_themselves_and_the_next_one_
         assert left not in place.iterdir()
 
 
+async def test_when_it_is_killed_an_engine_that_never_looks_up_ends_too(hello: Path):
+    save(hello, 'export default () => {\n  console.info("busy");\n  while (true);\n};\n')
+    async with running_dev(hello) as dev:
+        (engine,) = dev.engines()
+        watched = os.pidfd_open(engine)
+        async with asyncio.TaskGroup() as group:
+            run = group.create_task(dev.run())
+            await dev.daemon.until("engine.output", message="busy")
+            dev.daemon.process.kill()
+            await gone(watched)
+            run.cancel()
+        os.close(watched)
+        await dev.daemon.process.wait()
+
+
 async def gone(pidfd: int) -> None:
     """Return once the process of a descriptor has ended."""
     loop = asyncio.get_running_loop()

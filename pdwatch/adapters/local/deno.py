@@ -76,7 +76,7 @@ def engine_command(
             argument = argument.replace(there, here)  # noqa: PLW2901  # one text, changed twice
         command.append(str(app) + argument.removeprefix("/app") if argument.startswith("/app/") else argument)
     command[command.index("--port") + 1] = "0"
-    return [*command, "--host", LOOPBACK, "--secrets", str(secrets), "--until-stdin-ends"]
+    return [*command, "--host", LOOPBACK, "--secrets", str(secrets)]
 
 
 def check_command(spec: WorkflowSpec, *, deno: Path, app: Path) -> list[str]:

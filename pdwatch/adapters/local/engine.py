@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from pdwatch.adapters.local.deno import LOOPBACK, deno_environment
+from pdwatch.adapters.local.children import start_child
+from pdwatch.adapters.local.deno import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 GRACE_S = 30.0
 """How long runs in flight may take once an engine is told to stop, as ``terminationGracePeriodSeconds``."""
 _KEPT_LINES = 20
-_LINE_BYTES = 1 << 20
 _HEALTH_TIMEOUT_S = 5.0
 
 
@@ -125,17 +125,11 @@ async def running_engine(
         command: See :func:`pdwatch.adapters.local.deno.engine_command`.
         app: Its working directory.
         hear: Called with every line that it writes.
+
+    Raises:
+        OSError: It can't be started.
     """
-    child = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=app,
-        env=deno_environment(),
-        stdin=asyncio.subprocess.PIPE,  # its end tells the engine that pdwatch is gone, whatever ended it
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=_LINE_BYTES,
-        start_new_session=True,  # Ctrl-C is pdwatch's to hear, which then stops every engine
-    )
+    child = await start_child(command, directory=app, stderr=asyncio.subprocess.PIPE)
     engine = Engine(child, hear)
     async with asyncio.TaskGroup() as group:
         group.create_task(engine.listen(), name=f"listen to engine {child.pid}")
@@ -157,21 +151,27 @@ def parse_line(text: str, *, level: str) -> tuple[OutputLine, int | None]:
         level: That of a line that is not of the engine's log.
     """
     try:
-        entry: dict[str, Any] = json.loads(text)
-        message, given = str(entry["message"]), entry.get("args") or []
-        own = entry.get("node") is None and entry.get("runId") is None
-        line = OutputLine(
-            level=str(entry["level"]),
-            message=message,
-            node=entry.get("node"),
-            run_id=entry.get("runId"),
-            detail=" ".join(map(_text, given)) or None,
-        )
-    except (ValueError, KeyError, TypeError):
-        return OutputLine(level=level, message=text), None
-    if own and message == "listening":
-        return line, int(given[0]["port"])
-    return line, None
+        match json.loads(text):
+            case {"level": "debug" | "info" | "warn" | "error" as given, "message": str(message)} as entry:
+                arguments: list[Any] = entry.get("args") or []
+                line = OutputLine(
+                    level=given,
+                    message=message,
+                    node=entry.get("node"),
+                    run_id=entry.get("runId"),
+                    detail=" ".join(map(_text, arguments)) or None,
+                )
+                return line, _port_of(line, arguments)
+    except (ValueError, RecursionError, TypeError):
+        pass  # a node can write whatever it likes
+    return OutputLine(level=level, message=text), None
+
+
+def _port_of(line: OutputLine, arguments: list[Any]) -> int | None:
+    match line, arguments:
+        case OutputLine(message="listening", node=None, run_id=None), [{"port": int(port)}]:
+            return port
+    return None
 
 
 def shown(line: OutputLine) -> str:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from pdwatch.adapters.local.deno import deno_environment
+from pdwatch.adapters.local.children import start_child
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -162,16 +162,13 @@ async def language_server(deno: Path, root: Path) -> AsyncIterator[LanguageServe
 
     Raises:
         LanguageServerError: The server ended.
+        OSError: It can't be started.
     """
-    child = await asyncio.create_subprocess_exec(
-        str(deno),
-        "lsp",
-        cwd=root,
-        env=deno_environment(),
+    child = await start_child(
+        [str(deno), "lsp"],
+        directory=root,
         stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
     )
     server = LanguageServer(child, root)
     listening = asyncio.create_task(server.listen(), name=f"listen to language server {child.pid}")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
-from pdwatch.adapters.local.deno import check_command, deno_environment
+from pdwatch.adapters.local.children import start_child
+from pdwatch.adapters.local.deno import check_command
 from pdwatch.adapters.local.language_server import MODULE_SUFFIXES, LanguageServerError, language_server
 from pdwatch.core.sources import DEPENDENCIES
 from pdwatch.errors import BuildFailedError
@@ -146,13 +147,8 @@ async def full_check(stage: Stage, *, deno: Path) -> None:
         BuildFailedError: It does not; the message has file, line and column.
     """
     assert stage.snapshot.spec is not None, "only a valid snapshot is staged"
-    child = await asyncio.create_subprocess_exec(
-        *check_command(stage.snapshot.spec, deno=deno, app=stage.app),
-        env=deno_environment(),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    command = check_command(stage.snapshot.spec, deno=deno, app=stage.app)
+    child = await start_child(command, directory=stage.app, stderr=asyncio.subprocess.STDOUT)
     try:
         output, _ = await child.communicate()
     finally:
