@@ -31,7 +31,11 @@ export interface Globals {
 /** Of a node that logs without end, these many of the newest lines are kept. */
 const MOST_LINES = 200;
 
-/** Never rejects: what keeps a case from being run is its outcome's `fault`. */
+/**
+ * What keeps a case from being run is its outcome's `fault`.
+ *
+ * @throws {TypeError} if the URL of an answer can't be read.
+ */
 export async function runCase(planned: PlannedCase, scene: Scene): Promise<Outcome> {
   const { directory, clock = systemClock } = scene;
   const workflow = partOf(scene.workflow, planned);

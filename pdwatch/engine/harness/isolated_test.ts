@@ -65,6 +65,28 @@ Deno.test("a loop that never awaits is ended, and the next case runs", async () 
   deepStrictEqual([second.fault, second.outputs], [null, { a: 2 }]);
 });
 
+Deno.test("an answer whose URL can't be read is a fault of its case", async () => {
+  const workflow = JSON.stringify({
+    name: "a",
+    version: "1.0",
+    triggers: [],
+    nodes: {},
+    edges: [],
+  });
+  const answer = {
+    url: "https://[",
+    method: null,
+    status: 200,
+    headers: {},
+    body: "",
+    error: null,
+    repeat: false,
+  };
+  const planned = { nodes: [], payload: {}, config: {}, secrets: {}, fetch: [answer], mocks: {} };
+  const { fault } = await runIsolated({ directory: "/tmp", workflow, planned });
+  match(fault ?? "", /fetch: https:\/\/\[ is not a URL$/);
+});
+
 Deno.test("a thread that breaks down is a fault of its case", async () => {
   const parts = { nodes: { a: "export default () => 1;" } };
   await withWorkflow(parts, async (directory) => {
@@ -72,5 +94,32 @@ Deno.test("a thread that breaks down is a fault of its case", async () => {
     const planned = { nodes: ["b"], payload: {}, config: {}, secrets: {}, fetch: [], mocks: {} };
     const { fault } = await runIsolated({ directory, workflow, planned });
     strictEqual(fault, "no function for node b");
+  });
+});
+
+Deno.test("a case that breaks before any node runs is a fault of its own", async () => {
+  const parts = { nodes: { a: "export default () => 1;" } };
+  await withWorkflow(parts, async (directory) => {
+    const workflow = await Deno.readTextFile(`${directory}/workflow.json`);
+    const url = "https://example.com:99999/";
+    const answer = {
+      url,
+      method: null,
+      status: 200,
+      headers: {},
+      body: "",
+      error: null,
+      repeat: false,
+    };
+    const planned = {
+      nodes: ["a"],
+      payload: {},
+      config: {},
+      secrets: {},
+      fetch: [answer],
+      mocks: {},
+    };
+    const { fault } = await runIsolated({ directory, workflow, planned });
+    match(fault ?? "", /Invalid URL: 'https:\/\/example\.com:99999\/'/);
   });
 });

@@ -32,6 +32,7 @@ export class MockedFetch {
 
 /** A pattern is written as a URL is, and compared with what a Request makes of one. */
 function patternOf(url: string): RegExp {
+  if (!URL.canParse(url)) throw new TypeError(`fetch: ${url} is not a URL`);
   return new RegExp(`^${new URL(url).href.split("*").map(RegExp.escape).join(".*")}$`, "s");
 }
 
