@@ -226,12 +226,12 @@ async def test_when_it_is_killed_an_engine_that_never_looks_up_ends_too(hello: P
     async with running_dev(hello) as dev:
         (engine,) = dev.engines()
         watched = os.pidfd_open(engine)
-        async with asyncio.TaskGroup() as group:
-            run = group.create_task(dev.run())
-            await dev.daemon.until("engine.output", message="busy")
-            dev.daemon.process.kill()
-            await gone(watched)
-            run.cancel()
+        run = asyncio.create_task(dev.run())
+        await dev.daemon.until("engine.output", message="busy")
+        dev.daemon.process.kill()
+        await gone(watched)
+        with pytest.raises(aiohttp.ClientError):
+            await run
         os.close(watched)
         await dev.daemon.process.wait()
 
