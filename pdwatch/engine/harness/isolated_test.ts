@@ -96,30 +96,3 @@ Deno.test("a thread that breaks down is a fault of its case", async () => {
     strictEqual(fault, "no function for node b");
   });
 });
-
-Deno.test("a case that breaks before any node runs is a fault of its own", async () => {
-  const parts = { nodes: { a: "export default () => 1;" } };
-  await withWorkflow(parts, async (directory) => {
-    const workflow = await Deno.readTextFile(`${directory}/workflow.json`);
-    const url = "https://example.com:99999/";
-    const answer = {
-      url,
-      method: null,
-      status: 200,
-      headers: {},
-      body: "",
-      error: null,
-      repeat: false,
-    };
-    const planned = {
-      nodes: ["a"],
-      payload: {},
-      config: {},
-      secrets: {},
-      fetch: [answer],
-      mocks: {},
-    };
-    const { fault } = await runIsolated({ directory, workflow, planned });
-    match(fault ?? "", /Invalid URL: 'https:\/\/example\.com:99999\/'/);
-  });
-});
