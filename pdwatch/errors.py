@@ -134,6 +134,7 @@ class BuildFailedError(DockerError):
         message: One sentence that names the image.
         step: The failing Dockerfile instruction, as the daemon prints it.
         output: The last lines that the step printed.
+        place: The ``path``, ``line`` and ``column`` in the user's own files, where it has one.
     """
 
     retryable = False
@@ -144,9 +145,11 @@ class BuildFailedError(DockerError):
         *,
         step: str | None = None,
         output: Sequence[str] = (),
+        place: Mapping[str, object] | None = None,
         remedy: str | None = None,
     ) -> None:
-        super().__init__(message, remedy=remedy, fields={"step": step, "output": "\n".join(output)})
+        fields = {"step": step, "output": "\n".join(output), **(place or {})}
+        super().__init__(message, remedy=remedy, fields=fields)
         self.step = step
         self.output = tuple(output)
 

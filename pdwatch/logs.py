@@ -113,7 +113,7 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.PRUNE_FAILED: _spec("error message remedy", logging.WARNING),
     Event.BUILD_STARTED: _spec(level=logging.DEBUG),
     Event.BUILD_SUCCEEDED: _spec("image_id cached build_ms"),
-    Event.BUILD_FAILED: _spec(f"{_FAILURE} step output", logging.ERROR),
+    Event.BUILD_FAILED: _spec(f"{_FAILURE} step output path line column", logging.ERROR),
     Event.PUBLISH_SUCCEEDED: _spec("publish_ms"),
     Event.PUBLISH_FAILED: _spec(_FAILURE, logging.ERROR),
     Event.DEPLOY_APPLIED: _spec("cause apply_ms"),

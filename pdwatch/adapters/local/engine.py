@@ -54,6 +54,11 @@ class Engine:
         return self._child.pid
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the process has ended."""
+        return self._child.returncode is not None
+
+    @property
     def last_lines(self) -> tuple[str, ...]:
         """The last lines that it wrote."""
         return tuple(self._last)

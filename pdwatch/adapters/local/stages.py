@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pdwatch.adapters.local.deno import engine_command
 from pdwatch.adapters.local.staging import linked_trees, stage
+from pdwatch.core.build_context import ENGINE_DIRECTORY
 from pdwatch.core.model import BuiltImage
 from pdwatch.errors import ClusterError
 
@@ -34,6 +36,11 @@ class Stage:
         reads = (secrets.directory, *linked_trees(self.snapshot))
         return engine_command(self.snapshot.spec, deno=deno, app=self.app, secrets=secrets.path, reads=reads)
 
+    def in_workflow(self, text: str) -> str:
+        """Return what Deno says of the stage as if it had said it of the workflow's own directory."""
+        own = text.replace(f"{self.app.as_uri()}/{ENGINE_DIRECTORY}/", f"{ENGINE_DIRECTORY}/")
+        return own.replace(f"{self.app.as_uri()}/", f"{self.snapshot.root}/")
+
 
 class Stages:
     """Implements :class:`pdwatch.ports.ImageBuilder` and :class:`pdwatch.ports.ImagePublisher`.
@@ -49,6 +56,8 @@ class Stages:
         self._engine = engine
         self._check = check
         self._stages: dict[str, Stage] = {}
+        self._holders: Counter[str] = Counter()
+        """How many engines each reference is held for."""
         self._made = 0
 
     async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:
@@ -77,7 +86,9 @@ class Stages:
         except BaseException:
             await asyncio.to_thread(_remove, made)
             raise
-        self._stages[str(request.tags[0])] = made
+        reference = str(request.tags[0])
+        await self._discard_unused(snapshot.root)
+        self._stages[reference] = made
         return BuiltImage(id=snapshot.digest, tags=request.tags)
 
     async def publish(self, image: BuiltImage) -> ImageRef:
@@ -95,8 +106,24 @@ class Stages:
         except KeyError:
             raise ClusterError(f"{reference} is not staged on this machine any more") from None
 
-    async def discard(self, reference: str) -> None:
-        """Remove the stage of a reference that no engine is started from any more."""
+    def hold(self, reference: str) -> None:
+        """Keep what is staged under a reference for an engine; see :meth:`release`."""
+        self._holders[reference] += 1
+
+    async def release(self, reference: str) -> None:
+        """Remove what is staged under a reference once no engine is started from it any more."""
+        self._holders[reference] -= 1
+        if not self._holders[reference]:
+            del self._holders[reference]
+            await self._discard(reference)
+
+    async def _discard_unused(self, root: Path) -> None:
+        """Remove what was staged of a workflow and never run, since a newer save came."""
+        for reference, made in tuple(self._stages.items()):
+            if made.snapshot.root == root and not self._holders[reference]:
+                await self._discard(reference)
+
+    async def _discard(self, reference: str) -> None:
         stage = self._stages.pop(reference, None)
         if stage is not None:
             await asyncio.to_thread(_remove, stage)

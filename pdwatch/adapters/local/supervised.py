@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from pdwatch.adapters.local.engine import running_engine
 from pdwatch.core.backoff import backoff
 from pdwatch.core.local_objects import Crash, pod
+from pdwatch.core.manifests import PROGRESS_DEADLINE_S
 from pdwatch.core.names import DIGEST_ANNOTATION
 from pdwatch.logs import Event
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from pdwatch.adapters.local.engine import Engine, OutputLine
     from pdwatch.adapters.local.secrets import SecretVolume
-    from pdwatch.adapters.local.stages import Stages
+    from pdwatch.adapters.local.stages import Stage, Stages
     from pdwatch.core.model import Manifest
     from pdwatch.logs import EventLog
 
@@ -29,6 +31,13 @@ RESTART_BASE_S = 1.0
 RESTART_CAP_S = 30.0
 STEADY_S = 10.0
 """An engine that has served for so long is restarted at once when it ends."""
+START_S = float(PROGRESS_DEADLINE_S)
+"""How long an engine may take until it answers."""
+_PROBE_S = 1.0
+"""Between two questions to an engine that listens, as ``periodSeconds``."""
+_LATE = f"(ended by pdwatch, since /health did not answer within {PROGRESS_DEADLINE_S} s)"
+_NOT_STARTED = 127
+"""What a shell says of a command that it can't run."""
 _OF_ITSELF = frozenset({"listening", "stopping", "stopped"})
 """What an engine says of its own coming and going, which pdwatch tells as well."""
 
@@ -61,10 +70,6 @@ class Owner(Protocol):
 
     def ended(self, supervised: Supervised) -> None:
         """Take note that its process has ended by itself, and will be started again."""
-        ...
-
-    def names(self, reference: str) -> bool:
-        """Return whether an engine may still be started from a stage."""
         ...
 
 
@@ -101,6 +106,7 @@ class Supervised:
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Start the engine, as a task of the group."""
+        self._around.stages.hold(image_of(self._deployment))
         self._task = group.create_task(self._supervise(), name=f"engine {self._name}")
 
     def stop(self) -> None:
@@ -112,7 +118,6 @@ class Supervised:
 
     async def _supervise(self) -> None:
         clock = asyncio.get_running_loop().time
-        reference = image_of(self._deployment)
         attempt = restarts = 0
         crash: Crash | None = None
         try:
@@ -130,40 +135,54 @@ class Supervised:
                 )
                 await asyncio.sleep(pause_s if attempt else 0)
         finally:
-            if not self._owner.names(reference):
-                await self._around.stages.discard(reference)
+            await self._around.stages.release(image_of(self._deployment))
 
     async def _run(self, crash: Crash | None) -> int:
         """Run the engine until it ends by itself; return its exit status."""
         around = self._around
         stage = around.stages.stage(image_of(self._deployment))
         command = stage.command(deno=around.deno, secrets=self._volume)
-        async with running_engine(command, app=stage.app, hear=self._hear) as engine:
-            await self._follow(engine, crash)
-            status = await engine.ended()
+        output: tuple[str, ...] = ()
+        try:
+            async with running_engine(command, app=stage.app, hear=partial(self._hear, stage)) as engine:
+                in_time = await self._follow(engine, crash)
+                status = await engine.ended()
+                output = (*map(stage.in_workflow, engine.last_lines), *(() if in_time else (_LATE,)))
+        except OSError as error:
+            status, output = _NOT_STARTED, (f"{around.deno} can't be started: {error.strerror}",)
         self.ready = False
-        around.keep_output(self._name, engine.last_lines)
+        around.keep_output(self._name, output)
         return status
 
-    async def _follow(self, engine: Engine, crash: Crash | None) -> None:
-        port = await engine.port()
-        if port is not None and await engine.digest(self._around.session) == self._digest:
+    async def _follow(self, engine: Engine, crash: Crash | None) -> bool:
+        """Tell once the engine answers, or end it when it takes too long to; return whether it did not."""
+        try:
+            async with asyncio.timeout(START_S):
+                port = await engine.port()
+                while port is not None and await engine.digest(self._around.session) != self._digest:
+                    await asyncio.sleep(_PROBE_S)
+                    port = None if engine.has_ended else port
+        except TimeoutError:
+            engine.kill()
+            return False
+        if port is not None:
             self.ready = True
             self._around.tell_pod(self._pod(crash))
             self._owner.answers(self, port)
+        return True
 
     def _pod(self, crash: Crash | None) -> Manifest:
         return pod(self._deployment, name=self._name, ready=self.ready, crash=crash, since=self._since)
 
-    def _hear(self, line: OutputLine) -> None:
+    def _hear(self, stage: Stage, line: OutputLine) -> None:
         own = line.node is None and line.run_id is None and line.message in _OF_ITSELF
         self._log.pass_on(
             Event.ENGINE_OUTPUT,
             "debug" if own else line.level,
             node=line.node,
             run_id=line.run_id,
-            message=line.message,
-            detail=line.detail,
+            message=stage.in_workflow(line.message),
+            detail=line.detail and stage.in_workflow(line.detail),
         )
 
 

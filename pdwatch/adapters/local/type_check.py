@@ -161,12 +161,19 @@ async def full_check(stage: Stage, *, deno: Path) -> None:
 
 def check_error(output: str, stage: Stage) -> BuildFailedError:
     """Return what Deno's check says as an error, with paths in the workflow's own directory."""
-    text = output.replace(f"file://{stage.app}/", f"{stage.snapshot.root}/").strip()
+    text = stage.in_workflow(output).strip()
     message = _SOURCE_LINE.search(text)
     place = _PLACE.search(text)
     said = message["message"].removeprefix("error: ") if message else "Deno's check failed"
-    where = f"{place['path']}:{place['line']}:{place['column']}: " if place else ""
-    return BuildFailedError(f"{where}{said}", step="deno check", output=text.splitlines())
+    if place is None:
+        return BuildFailedError(said, step="deno check", output=text.splitlines())
+    path, line, column = place["path"], int(place["line"]), int(place["column"])
+    return BuildFailedError(
+        f"{path}:{line}:{column}: {said}",
+        step="deno check",
+        output=text.splitlines(),
+        place={"path": path, "line": line, "column": column},
+    )
 
 
 def _require_agreement(stage: Stage, erroneous: frozenset[str]) -> None:

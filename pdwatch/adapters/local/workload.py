@@ -102,7 +102,3 @@ class Workload:
         if self._serving is supervised:
             self._front.switch(None)
         self._tell()
-
-    def names(self, reference: str) -> bool:
-        """Return whether the Deployment names a stage, so that it must stay."""
-        return self._deployment is not None and image_of(self._deployment) == reference
