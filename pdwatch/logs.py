@@ -142,22 +142,30 @@ class EventLog:
     """Writes events at their level; bind the fields that many lines share with :meth:`bind`.
 
     Args:
-        logger: structlog's, or one like it.
+        logger: One like structlog's; None is structlog's own, as it is configured when a line is written.
         told: Called after every line, whether or not its level is written.
+        fields: What every line carries.
     """
 
-    def __init__(self, logger: Any | None = None, *, told: Callable[[], None] = lambda: None) -> None:
-        self._logger = structlog.get_logger() if logger is None else logger
+    def __init__(
+        self,
+        logger: Any | None = None,
+        *,
+        told: Callable[[], None] = lambda: None,
+        fields: Mapping[str, object] | None = None,
+    ) -> None:
+        self._logger = logger
         self._told = told
+        self._fields: Mapping[str, object] = fields or {}
 
     def bind(self, **fields: object) -> EventLog:
         """Return a log whose every line carries ``fields``; a field that is None is left out."""
         known = {key: value for key, value in fields.items() if value is not None}
-        return EventLog(self._logger.bind(**known), told=self._told)
+        return EventLog(self._logger, told=self._told, fields={**self._fields, **known})
 
     def telling(self, told: Callable[[], None]) -> EventLog:
         """Return a log that calls ``told`` after every line."""
-        return EventLog(self._logger, told=told)
+        return EventLog(self._logger, told=told, fields=self._fields)
 
     def emit(self, event: Event, **fields: object) -> None:
         """Write one line at the event's own level; a field that is None is left out.
@@ -180,7 +188,8 @@ class EventLog:
         if unknown:
             raise ValueError(f"{event} has no field {', '.join(sorted(unknown))}")
         known = {key: value for key, value in fields.items() if value is not None}
-        self._logger.log(level, str(event), **known)
+        logger = structlog.get_logger() if self._logger is None else self._logger
+        logger.log(level, str(event), **{**self._fields, **known})
         self._told()
 
 

@@ -98,10 +98,12 @@ class Cluster(Protocol):
         ...
 
     async def require_gvisor(self) -> None:
-        """Return when RuntimeClass ``gvisor`` exists.
+        """Return when workflows can be applied: pdwatch may write there, and RuntimeClass ``gvisor`` exists.
 
         Raises:
-            GvisorMissingError: It does not.
+            ContextNotAllowedError: The context does not look local, and nobody has allowed it.
+            ClusterChangedError: It is not the cluster of the first contact.
+            GvisorMissingError: There is no such RuntimeClass.
             ClusterError: Or one of its subclasses, by cause.
         """
         ...

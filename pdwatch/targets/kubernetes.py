@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from pdwatch.adapters.docker.prune import DockerImageStore
 from pdwatch.adapters.kubernetes.cluster import ApiCluster
 from pdwatch.adapters.kubernetes.connection import connect
 from pdwatch.adapters.kubernetes.deployments import ApiRevisionHistory
+from pdwatch.adapters.kubernetes.pin import pin
 from pdwatch.adapters.kubernetes.pods import ApiPodLogs
 from pdwatch.adapters.kubernetes.undeploy import ApiUndeployer
 from pdwatch.adapters.kubernetes.view import WorkflowView
@@ -41,9 +43,20 @@ async def kubernetes_target(
         SettingsError: There is no usable kubeconfig, or Docker's address is unusable.
     """
     async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(connect(context=settings.context))
+        api = await stack.enter_async_context(
+            connect(context=settings.context, allow_contexts=settings.allow_contexts)
+        )
         builder, publisher = await stack.enter_async_context(docker_ports(network=settings.build_network))
         docker = await stack.enter_async_context(docker_api())
+
+        def take(settings: Settings) -> None:
+            api.guard.allowed = settings.allow_contexts
+
+        async def run() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(view.run(), name="watch namespaces")
+                group.create_task(pin(api, log=log), name="pin the cluster")
+
         view = WorkflowView(api, notify=notify, log=log, heartbeats=heartbeats)
         yield Target(
             builder=builder,
@@ -53,7 +66,8 @@ async def kubernetes_target(
             pod_logs=ApiPodLogs(api),
             namespace=api.namespace,
             secrets=False,
-            run=view.run,
+            run=run,
+            take=take,
             image_store=DockerImageStore(docker),
             history=ApiRevisionHistory(api),
             undeployer=ApiUndeployer(api),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pdwatch.adapters.kubernetes.cluster import ApiCluster
+from pdwatch.adapters.kubernetes.cluster import require_runtime_class
 from pdwatch.adapters.kubernetes.connection import METADATA_ONLY
 from pdwatch.core.names import FIELD_MANAGER, MANAGED_SELECTOR, RUNTIME_CLASS
 from pdwatch.core.rights import CLUSTER_RIGHTS, NAMESPACE_RIGHTS
@@ -87,7 +87,7 @@ async def _checked(name: str, check: Awaitable[Check]) -> Check:
 
 
 async def _gvisor(api: Api) -> Check:
-    await ApiCluster(api).require_gvisor()
+    await require_runtime_class(api)
     return _passed("gvisor", f"RuntimeClass {RUNTIME_CLASS} exists")
 
 

@@ -57,17 +57,30 @@ class ApiCluster:
         )
 
     async def require_gvisor(self) -> None:
-        """Return when RuntimeClass ``gvisor`` exists.
+        """Return when workflows can be applied: pdwatch may write, and RuntimeClass ``gvisor`` exists.
 
         Raises:
-            GvisorMissingError: It does not.
+            ContextNotAllowedError: The context does not look local, and nobody has allowed it.
+            ClusterChangedError: It is not the cluster of the first contact.
+            GvisorMissingError: There is no such RuntimeClass.
             ClusterError: Or another of its subclasses, by cause.
         """
-        try:
-            await self._api.request("GET", f"/apis/node.k8s.io/v1/runtimeclasses/{RUNTIME_CLASS}")
-        except NotFoundError as error:
-            raise GvisorMissingError(
-                f"the cluster has no RuntimeClass {RUNTIME_CLASS}, and workflows run under gVisor only",
-                remedy="install gVisor on the nodes (https://gvisor.dev/docs/user_guide/install/) and create "
-                f"RuntimeClass {RUNTIME_CLASS} with the handler that it has there, runsc as a rule",
-            ) from error
+        await self._api.require_writable()
+        await require_runtime_class(self._api)
+
+
+async def require_runtime_class(api: Api) -> None:
+    """Return when RuntimeClass ``gvisor`` exists.
+
+    Raises:
+        GvisorMissingError: It does not.
+        ClusterError: Or another of its subclasses, by cause.
+    """
+    try:
+        await api.request("GET", f"/apis/node.k8s.io/v1/runtimeclasses/{RUNTIME_CLASS}")
+    except NotFoundError as error:
+        raise GvisorMissingError(
+            f"the cluster has no RuntimeClass {RUNTIME_CLASS}, and workflows run under gVisor only",
+            remedy="install gVisor on the nodes (https://gvisor.dev/docs/user_guide/install/) and create "
+            f"RuntimeClass {RUNTIME_CLASS} with the handler that it has there, runsc as a rule",
+        ) from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from pdwatch.adapters.kubernetes.credentials import load_credentials
+from pdwatch.adapters.kubernetes.guard import IDENTITY, ClusterGuard
 from pdwatch.adapters.kubernetes.refusals import (
     TOO_MANY_REQUESTS,
     UNAUTHORIZED,
@@ -23,14 +24,18 @@ from pdwatch.errors import ClusterUnavailableError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from types import SimpleNamespace
 
     from pdwatch.adapters.kubernetes.credentials import Credentials
+    from pdwatch.core.context_guard import ClusterIdentity
 
 REQUEST_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 10.0
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Accept of a list that leaves out everything but the items' metadata, as Secrets' values."""
+_QUESTIONS = "/apis/authorization.k8s.io/"
+"""Where a POST asks for rights and changes nothing."""
 _RENEW_BEFORE = timedelta(seconds=10)
 """A token that ends sooner is renewed before it is sent, so that it does not end on the way."""
 
@@ -40,6 +45,7 @@ async def connect(
     *,
     context: str | None = None,
     kubeconfig: str | os.PathLike[str] | None = None,
+    allow_contexts: Sequence[str] = (),
     request_timeout_s: float = REQUEST_TIMEOUT_S,
 ) -> AsyncIterator[Api]:
     """Load the credentials and open a pool of connections; nothing is sent yet.
@@ -47,17 +53,20 @@ async def connect(
     Args:
         context: The kubeconfig's context; None is its current one.
         kubeconfig: A file, or several joined by ``os.pathsep``; None looks where kubectl looks.
+        allow_contexts: Patterns of contexts that may be written to though they don't look local.
         request_timeout_s: The time that a whole call may take, in seconds.
 
     Raises:
         SettingsError: There is no usable kubeconfig.
         UnauthorizedError: The kubeconfig's credential plugin fails.
     """
+    first = await load_credentials(context=context, kubeconfig=kubeconfig)
 
     async def load() -> Credentials:
-        return await load_credentials(context=context, kubeconfig=kubeconfig)
+        """Load anew by name: the kubeconfig's current context may be another one by now."""
+        return await load_credentials(context=first.context, kubeconfig=kubeconfig)
 
-    api = Api(await load(), load, request_timeout_s=request_timeout_s)
+    api = Api(first, load, allow_contexts=allow_contexts, request_timeout_s=request_timeout_s)
     try:
         yield api
     finally:
@@ -72,6 +81,7 @@ class Api:
         credentials: Credentials,
         load: Callable[[], Awaitable[Credentials]],
         *,
+        allow_contexts: Sequence[str],
         request_timeout_s: float,
     ) -> None:
         self.context = credentials.context
@@ -82,12 +92,32 @@ class Api:
         self._load = load
         self._credentials = credentials
         self._renewing = asyncio.Lock()
-        self._pool = open_pool(credentials.configuration)
+        self.guard = ClusterGuard(self._cluster_uid, allowed=allow_contexts)
+        """Stands before every write."""
+        self._pool = self._open_pool()
         self._request_limits = aiohttp.ClientTimeout(total=request_timeout_s)
 
     async def close(self) -> None:
         """Close the pool."""
         await self._pool.close()
+
+    async def require_writable(self) -> None:
+        """Return when pdwatch may write to this cluster; every write asks by itself too.
+
+        Raises:
+            ContextNotAllowedError: The context does not look local, and nobody has allowed it.
+            ClusterChangedError: It is not the cluster of the first contact.
+            ClusterError: It can't be identified now.
+        """
+        await self.guard.require(await self._valid_credentials())
+
+    async def pin(self) -> ClusterIdentity:
+        """Remember which cluster this is, and return what tells it from others; once is enough.
+
+        Raises:
+            ClusterError: It can't be identified now.
+        """
+        return await self.guard.identify(await self._valid_credentials())
 
     async def request(
         self,
@@ -110,6 +140,8 @@ class Api:
             accept: The form of the answer, for example :data:`METADATA_ONLY`.
 
         Raises:
+            ContextNotAllowedError: It would write, and the context does not look local and is not allowed.
+            ClusterChangedError: It would write, and this is not the cluster of the first contact.
             ClusterUnavailableError: No answer in time, a broken connection, a server error, or 429.
             UnauthorizedError: The credentials do not do, not even fresh ones.
             ForbiddenError: RBAC, quota or admission refuses it.
@@ -119,6 +151,8 @@ class Api:
             ApplyRejectedError: The body is invalid.
             ResourceExpiredError: A resourceVersion or continue token is too old.
         """
+        if method != "GET" and not path.startswith(_QUESTIONS):
+            await self.require_writable()
         headers = {"Accept": accept} | ({} if body is None else {"Content-Type": content_type})
         content = None if body is None else json.dumps(body).encode()
         async with self._exchange(
@@ -159,7 +193,7 @@ class Api:
             PdwatchError: As for :meth:`request`.
         """
         limits = aiohttp.ClientTimeout(connect=connect_timeout_s, sock_read=inactivity_timeout_s)
-        async with self._exchange("GET", path, query=query, limits=limits) as response:
+        async with self._exchange("GET", path, query=query, limits=limits, watches=True) as response:
             async for line in response.content:
                 yield line
 
@@ -171,6 +205,7 @@ class Api:
             async with await self._answer(method, path, limits=limits, **options) as response:
                 yield response
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a line beyond the buffer
+            self.guard.doubt()
             raise unreachable(error, self.server, limits) from error
 
     async def _answer(self, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
@@ -204,6 +239,7 @@ class Api:
         limits: aiohttp.ClientTimeout,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
+        watches: bool = False,
     ) -> aiohttp.ClientResponse:
         return await self._pool.request(
             method,
@@ -215,7 +251,25 @@ class Api:
             allow_redirects=False,
             proxy=proxy_of(credentials.configuration),
             server_hostname=credentials.configuration.tls_server_name,
+            trace_request_ctx=watches,
         )
+
+    def _open_pool(self) -> aiohttp.ClientSession:
+        """Open a pool that raises a doubt when a watch has to connect anew.
+
+        As long as the watches' connections stand, the address leads where it led.
+        """
+
+        async def connected(_session: object, context: SimpleNamespace, _about: object) -> None:
+            if context.trace_request_ctx:
+                self.guard.doubt()
+
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_end.append(connected)
+        return open_pool(self._credentials.configuration, trace=trace)
+
+    async def _cluster_uid(self) -> str:
+        return str((await self.request("GET", IDENTITY))["metadata"]["uid"])
 
     async def _valid_credentials(self) -> Credentials:
         ends = self._credentials.expires_at
@@ -229,7 +283,9 @@ class Api:
             if self._credentials is not stale:
                 return
             self._credentials = await self._load()
+            if self._credentials.transport != stale.transport:
+                self.guard.doubt()
             if self._credentials.transport != stale.transport or stale.configuration.cert_file:
                 # Connections belong to the certificate they were opened with; client-go cuts them off too.
-                old, self._pool = self._pool, open_pool(self._credentials.configuration)
+                old, self._pool = self._pool, self._open_pool()
                 await old.close()

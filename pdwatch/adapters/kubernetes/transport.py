@@ -17,7 +17,7 @@ _READ_BUFFER = 4 * 2**20
 """aiohttp takes lines of up to twice as many bytes; an object of etcd's 1.5 MiB is a longer line as JSON."""
 
 
-def open_pool(configuration: Any) -> aiohttp.ClientSession:
+def open_pool(configuration: Any, *, trace: aiohttp.TraceConfig) -> aiohttp.ClientSession:
     """Open a pool without limit, since every watch holds a connection.
 
     It is not kubernetes_asyncio's: that one trusts the whole environment, and a ``~/.netrc`` with a default
@@ -29,6 +29,7 @@ def open_pool(configuration: Any) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=_tls(configuration)),
         cookie_jar=aiohttp.DummyCookieJar(),
+        trace_configs=[trace],
         headers={"User-Agent": f"pdwatch/{__version__}"},
         read_bufsize=_READ_BUFFER,
     )
