@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
-    from pdwatch.settings import Effective, LogSettings, Settings
+    from pdwatch.settings import Effective, LogSettings, Settings, SettingsFile
 
 RELOAD_SIGNAL = signal.SIGHUP
 
@@ -26,7 +26,7 @@ RELOAD_SIGNAL = signal.SIGHUP
 class Live:
     """What it takes to reload settings: load them anew, and have log lines look as they say."""
 
-    file: Path | None
+    file: SettingsFile | None
     load: Callable[[], Effective]
     configure_log: Callable[[LogSettings], None]
 
@@ -87,15 +87,20 @@ class Reloads:
         async with asyncio.TaskGroup() as group:
             while True:
                 following = group.create_task(self._follow(self._file, requests), name="watch the settings")
-                watched = self._file
-                while self._file == watched:
+                path = self._path
+                while self._path == path:
                     await self._reload(await requests.get())
                 following.cancel()
 
-    async def _follow(self, file: Path | None, requests: asyncio.Queue[str]) -> None:
+    @property
+    def _path(self) -> Path | None:
+        return self._file.path if self._file else None
+
+    async def _follow(self, file: SettingsFile | None, requests: asyncio.Queue[str]) -> None:
         if file is not None:
-            async for _ in saves(file):
-                requests.put_nowait("save")
+            async with aclosing(saves(file.path, known=file.content)) as saved:
+                async for _ in saved:
+                    requests.put_nowait("save")
 
     async def _reload(self, cause: str) -> None:
         await self._listener.reloading()

@@ -74,7 +74,8 @@ def test_each_source_wins_over_the_one_before_and_only_where_it_says_something(t
     assert (settings.log.level, origins["log.level"]) == ("debug", f"{path}:4")
     assert (settings.log.format, origins["log.format"]) == ("json", "PDWATCH_LOG_FORMAT")
     assert (settings.builds, origins["builds"]) == (2, "default")
-    assert effective.file == path
+    assert effective.file is not None
+    assert effective.file.path == path
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def show(config: Path | None, output: str, **_: Any) -> None:
         root.model_dump(mode="json", exclude_unset=True) for root in effective.settings.roots
     ]
     if output == "json":
-        file = str(effective.file) if effective.file else None
+        file = str(effective.file.path) if effective.file else None
         print_json({"file": file, "settings": settings, "origins": dict(effective.origins)})
     elif output == "yaml":
         click.echo("\n".join(_yaml(settings, effective)))

@@ -2,7 +2,7 @@
 
 from pdwatch.settings.load import Effective, load_settings
 from pdwatch.settings.model import LogSettings, RootSettings, Settings, Target, resolved
-from pdwatch.settings.sources import Given
+from pdwatch.settings.sources import Given, SettingsFile
 
 __all__ = [
     "Effective",
@@ -10,6 +10,7 @@ __all__ = [
     "LogSettings",
     "RootSettings",
     "Settings",
+    "SettingsFile",
     "Target",
     "load_settings",
     "resolved",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from pdwatch.settings.sources import Given, Source
+    from pdwatch.settings.sources import Given, SettingsFile, Source
 
 DEFAULT = "default"
 
@@ -47,7 +47,7 @@ class Effective:
     """The settings that hold, the file among their sources, and where each key's value comes from."""
 
     settings: Settings
-    file: Path | None
+    file: SettingsFile | None
     origins: Mapping[str, str]
     """By dotted key: ``file:line``, a variable's or flag's name, or ``default``."""
 
@@ -78,7 +78,7 @@ def load_settings(
     origins = dict.fromkeys(KEYS, DEFAULT)
     for source in sources:
         origins |= {name: source.origin(name) for name, key in KEYS.items() if _has(source.values, key.path)}
-    return Effective(settings=Settings.model_validate(merged), file=path, origins=origins)
+    return Effective(settings=Settings.model_validate(merged), file=read, origins=origins)
 
 
 def _mistakes(source: Source) -> Iterator[str]:

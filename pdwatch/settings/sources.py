@@ -94,6 +94,7 @@ class SettingsFile:
     """A settings file as read; see :func:`read_file`."""
 
     path: Path
+    content: bytes
     root: YamlValue | None
     values: Mapping[str, Any]
     problems: Sequence[str]
@@ -145,9 +146,10 @@ def read_file(path: Path) -> SettingsFile:
         SettingsError: It can't be read at all.
     """
     try:
-        document = read_document(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from error
+    document = read_document(content)
     problems = [f"{path}:{each.line}:{each.column}: {each.message}" for each in document.problems]
     values: dict[str, Any] = {}
     if [each.message for each in document.problems] == [EMPTY]:  # comments alone: every default
@@ -157,7 +159,7 @@ def read_file(path: Path) -> SettingsFile:
         values |= {key: _from(path.parent, roots) for key, roots in values.items() if key == "roots"}
     elif not problems:
         problems = [f"{path}:1:1: the settings must be a mapping of keys to values"]
-    return SettingsFile(path=path, root=document.root, values=values, problems=problems)
+    return SettingsFile(path=path, content=content, root=document.root, values=values, problems=problems)
 
 
 def read_environment(environ: Mapping[str, str]) -> Named:

@@ -80,7 +80,10 @@ class Daemon:
 
 @asynccontextmanager
 async def running_daemon(
-    *arguments: str | Path, environment: Mapping[str, str], log_level: str = "info", command: str = "run"
+    *arguments: str | Path,
+    environment: Mapping[str, str],
+    log_level: str | None = "info",
+    command: str = "run",
 ) -> AsyncIterator[Daemon]:
     """Run ``pdwatch run``, or ``dev``, with the arguments; kill it at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
@@ -90,7 +93,7 @@ async def running_daemon(
         command,
         *arguments,
         "--log-format=json",
-        f"--log-level={log_level}",
+        *([f"--log-level={log_level}"] if log_level else []),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
