@@ -157,3 +157,15 @@ async def test_a_stack_trace_leads_to_the_workflow_s_own_files(tmp_path: Path, h
     told = "\n".join(str(line) for line in machine.log.named(Event.ENGINE_OUTPUT))
     assert f"{hello}/nodes/greet.ts:2:9" in told
     assert str(area) not in told
+
+
+async def test_a_package_in_node_modules_is_used_where_it_lies(tmp_path: Path, hello: Path):
+    package = hello / "node_modules/greeter"
+    package.mkdir(parents=True)
+    (package / "package.json").write_text('{"name": "greeter", "version": "1.0.0", "main": "index.js"}')
+    (package / "index.js").write_text('module.exports = { word: "from a package" };\n')
+    (hello / "package.json").write_text('{"dependencies": {"greeter": "1.0.0"}}')
+    async with running_machine(tmp_path / "area", deno=find_deno()) as machine:
+        await machine.apply(hello, 'import greeter from "greeter";\nexport default () => greeter.word;\n')
+        await machine.until(RolloutPhase.READY)
+        assert await machine.answer() == "from a package"

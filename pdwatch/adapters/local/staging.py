@@ -19,7 +19,7 @@ from pdwatch.adapters.files import read_verified
 from pdwatch.core.build_context import ContextDirectory, ContextFile, build_context, deno_config_file
 from pdwatch.core.deno_config import DENO_CONFIGS, merged_deno_config
 from pdwatch.core.dockerfile import DOCKERFILE
-from pdwatch.core.sources import DEPENDENCIES
+from pdwatch.core.sources import NODE_MODULES, VENDOR
 from pdwatch.errors import NotWrittenError
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ _LOCK = "lock"
 def stage(snapshot: SourceSnapshot, app: Path, *, engine: Mapping[str, bytes]) -> None:
     """Write a valid snapshot into ``app``, which must not exist, as ``/app`` is in its image.
 
-    ``node_modules`` and ``vendor`` become links to the workflow's own, which may be large; where there are
-    none, Deno fetches what is imported into its own cache.
+    ``node_modules`` becomes a link to the workflow's own, which may be large and which Deno only reads. What
+    is imported and neither there nor in ``vendor``, Deno fetches into its cache or the stage's ``vendor``.
 
     Args:
         snapshot: What to write.
@@ -52,17 +52,13 @@ def stage(snapshot: SourceSnapshot, app: Path, *, engine: Mapping[str, bytes]) -
         SourceError: A file can't be read.
     """
     entries = build_context(snapshot, dockerfile="", engine=engine, deno_config=_deno_config(snapshot))
-    trees = set()
     try:
         app.mkdir(parents=True)
         for entry in entries:
             path = _path_in_app(entry)
-            tree = path.split("/", 1)[0]
-            if tree in DEPENDENCIES:
-                trees.add(tree)
-            elif path:
+            if path and path.split("/", 1)[0] != NODE_MODULES:
                 _write(snapshot, entry, app / path)
-        for tree in sorted(trees):
+        for tree in _linked(snapshot):
             (app / tree).symlink_to(snapshot.root / tree)
     except OSError as error:
         raise NotWrittenError(
@@ -72,8 +68,7 @@ def stage(snapshot: SourceSnapshot, app: Path, *, engine: Mapping[str, bytes]) -
 
 def linked_trees(snapshot: SourceSnapshot) -> tuple[Path, ...]:
     """Return the directories of third-party code that a stage of the snapshot links to, links resolved."""
-    trees = {file.path.split("/", 1)[0] for file in snapshot.files} & DEPENDENCIES
-    return tuple((snapshot.root / tree).resolve() for tree in sorted(trees))
+    return tuple((snapshot.root / tree).resolve() for tree in _linked(snapshot))
 
 
 @contextmanager
@@ -106,17 +101,20 @@ def _remove_if_abandoned(area: Path) -> None:
 
 
 def _deno_config(snapshot: SourceSnapshot) -> bytes:
-    code = third_party_code(snapshot)
-    if code.trees:
-        return code.deno_config
+    trees = third_party_code(snapshot).trees
+    settings = {"nodeModulesDir": "manual" if NODE_MODULES in trees else "none", "vendor": VENDOR in trees}
     file = deno_config_file(snapshot.files)
     content = None if file is None else b"".join(read_verified(snapshot, file))
     name = DENO_CONFIGS[0] if file is None else file.path
-    merged = merged_deno_config(name, content, settings={"nodeModulesDir": "none", "vendor": False})
+    merged = merged_deno_config(name, content, settings=settings)
     assert isinstance(merged, bytes), "a snapshot whose deno.json has problems is not valid"
     config = json.loads(merged)
     config["compilerOptions"] = {"lib": _LIBRARIES, **config.get("compilerOptions", {})}
     return json.dumps(config).encode()
+
+
+def _linked(snapshot: SourceSnapshot) -> tuple[str, ...]:
+    return (NODE_MODULES,) if any(file.path.startswith(f"{NODE_MODULES}/") for file in snapshot.files) else ()
 
 
 def _path_in_app(entry: ContextEntry) -> str:
