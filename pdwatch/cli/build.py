@@ -75,6 +75,11 @@ def command(
       pdwatch build --registry ghcr.io/me --push
       pdwatch build --tag ghcr.io/me/hello:nightly --push -o json | jq -r .reference
     """  # noqa: D301  # click's mark is the character, not the letters
+    from pdwatch.cli.defaults import with_defaults  # noqa: PLC0415  # `--help` needs no settings
+
+    given = {"registry": registry, "build_network": build_network}
+    given = with_defaults(given, directory=directory)
+    registry, build_network = given["registry"], given["build_network"]
     if push and registry is None and not (tag and "/" in tag):
         raise click.UsageError(
             "--push needs to know where to: add --registry HOST[/PATH], or --tag with a whole reference."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import print_json, style
-from pdwatch.cli.options import NamespaceType
+from pdwatch.cli.options import ALLOW_CONTEXT, NamespaceType
 from pdwatch.errors import ClusterUnavailableError, ExitCode, UnauthorizedError
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ def command() -> None:
     help="Where the workflows go.  [default: the context's namespace]",
 )
 @click.option("--context", help="The kubeconfig's context.  [default: its current one]")
+@ALLOW_CONTEXT
 @click.option("--fix", is_flag=True, help="Create the namespace when it is missing.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def check(namespace: str | None, context: str | None, *, fix: bool, output: str) -> None:
+def check(*, fix: bool, output: str, **flags: Any) -> None:
     """Say what is missing before workflows can run, and what to do about it.
 
     Checked are the API server, RuntimeClass gvisor, the namespace, your rights in it, the Secrets that
@@ -61,10 +62,14 @@ def check(namespace: str | None, context: str | None, *, fix: bool, output: str)
       pdwatch cluster check
       pdwatch cluster check --namespace dev --fix
     """  # noqa: D301  # click's mark is the character, not the letters
-    sys.exit(asyncio.run(_check(namespace, context, fix=fix, output=output)))
+    from pdwatch.cli.defaults import with_defaults  # noqa: PLC0415  # `--help` needs no settings
+
+    sys.exit(asyncio.run(_check(**with_defaults(flags), fix=fix, output=output)))
 
 
-async def _check(namespace: str | None, context: str | None, *, fix: bool, output: str) -> ExitCode:
+async def _check(
+    namespace: str | None, context: str | None, allow_context: Sequence[str], *, fix: bool, output: str
+) -> ExitCode:
     # Loaded on use: `--help` needs no aiohttp.
     from pdwatch.adapters.docker.api import connect as docker_connect  # noqa: PLC0415
     from pdwatch.adapters.kubernetes.checks import check_api, check_cluster, check_docker, failed  # noqa: PLC0415
@@ -75,7 +80,7 @@ async def _check(namespace: str | None, context: str | None, *, fix: bool, outpu
             version = await docker.request("GET", "version")
             return f"Docker {version['Version']} answers at {docker.endpoint}"
 
-    async with connect(context=context) as api:
+    async with connect(context=context, allow_contexts=allow_context) as api:
         namespace = namespace or api.namespace
         status = ExitCode.OK
         try:

@@ -13,7 +13,7 @@ import click
 
 from pdwatch.cli.console import Progress, report_error
 from pdwatch.cli.objects import print_objects
-from pdwatch.cli.options import BUILD_NETWORK, DurationType, NamespaceType
+from pdwatch.cli.options import ALLOW_CONTEXT, BUILD_NETWORK, DurationType, NamespaceType
 from pdwatch.core.image import image_references
 from pdwatch.core.manifests import manifests, secret, secret_name
 from pdwatch.core.model import RolloutPhase
@@ -34,7 +34,9 @@ _LOG_LINES = 10
 class _Flags:
     directory: Path
     namespace: str | None
+    default_namespace: str | None
     context: str | None
+    allow_context: tuple[str, ...]
     registry: str | None
     tag: str | None
     secrets: bool
@@ -61,11 +63,14 @@ class _Flags:
 )
 @click.option("-n", "--namespace", type=NamespaceType(), help="Where it goes, whatever workflow.yaml says.")
 @click.option("--context", help="The kubeconfig's context.  [default: its current one]")
+@ALLOW_CONTEXT
 @click.option(
     "--registry", metavar="HOST[:PORT][/PATH]", help="Push the image there, and deploy it by digest."
 )
 @click.option("--tag", help="Name the image so: a tag, or with a ':' or '/' in it a whole reference.")
-@click.option("--secrets", is_flag=True, help="Apply .secrets.yaml and .secrets/ as Secret NAME-secrets.")
+@click.option(
+    "--secrets/--no-secrets", default=None, help="Apply .secrets.yaml and .secrets/ as Secret NAME-secrets."
+)
 @click.option("--build/--no-build", default=True, help="Without building, the image must be there already.")
 @BUILD_NETWORK
 @click.option("--wait/--no-wait", default=True, help="Wait until the new pods are ready.")
@@ -78,9 +83,11 @@ class _Flags:
 def command(**flags: Any) -> None:
     """Build the image of the workflow in DIR (default: this directory), and run it in the cluster.
 
-    The namespace is that of --namespace, else deployment.namespace of workflow.yaml, else the context's. An
-    image that was built from the same sources is used again. Nothing is applied to a cluster without
-    RuntimeClass gvisor, and no field is taken from another field manager without --force-conflicts.
+    The namespace is that of --namespace, else deployment.namespace of workflow.yaml, else the settings', else
+    the context's. Other flags that are not given come from the settings too (docs/settings.md). An image that
+    was built from the same sources is used again. Nothing is applied to a context that neither looks local nor
+    is allowed, or to a cluster without RuntimeClass gvisor, and no field is taken from another field manager
+    without --force-conflicts.
 
     --output json and yaml print the objects as the cluster has stored them. With --dry-run they print
     manifests for `kubectl apply -f -`, which name the namespace only if a flag or workflow.yaml does, and the
@@ -93,7 +100,7 @@ def command(**flags: Any) -> None:
       2  a flag is wrong, or there is no usable kubeconfig
       3  Docker, the registry or the API server can't be reached
       4  there is no workflow.yaml in DIR, or no such namespace
-      5  held: no gVisor, or another field manager owns a field
+      5  held: no gVisor, another field manager owns a field, or the context is not allowed
 
     \b
     Examples:
@@ -101,7 +108,11 @@ def command(**flags: Any) -> None:
       pdwatch deploy --registry ghcr.io/me --secrets
       pdwatch deploy --dry-run -o yaml | kubectl apply -f -
     """  # noqa: D301  # click's mark is the character, not the letters
-    sys.exit(asyncio.run(_deploy(_Flags(**flags))))
+    from pdwatch.cli.defaults import with_defaults  # noqa: PLC0415  # `--help` needs no settings
+
+    namespace = flags.pop("namespace")
+    filled = with_defaults({**flags, "default_namespace": None}, directory=flags["directory"])
+    sys.exit(asyncio.run(_deploy(_Flags(namespace=namespace, **filled))))
 
 
 async def _deploy(flags: _Flags) -> ExitCode:
@@ -124,7 +135,7 @@ async def _deploy(flags: _Flags) -> ExitCode:
 
 
 def _print_plan(spec: WorkflowSpec, digest: str, image: ImageRef, flags: _Flags) -> None:
-    namespace = flags.namespace or spec.deployment.namespace
+    namespace = flags.namespace or spec.deployment.namespace or flags.default_namespace
     objects = manifests(spec, digest=digest, image=image, namespace=namespace or "")
     if namespace is None:
         for each in objects:
@@ -144,9 +155,10 @@ async def _deliver(
     from pdwatch.adapters.kubernetes.cluster import ApiCluster  # noqa: PLC0415
     from pdwatch.adapters.kubernetes.connection import connect  # noqa: PLC0415
 
-    async with connect(context=flags.context) as api:
+    async with connect(context=flags.context, allow_contexts=flags.allow_context) as api:
         cluster = ApiCluster(api)
-        namespace = flags.namespace or spec.deployment.namespace or api.namespace
+        named = flags.namespace or spec.deployment.namespace or flags.default_namespace
+        namespace = named or api.namespace
         await cluster.require_gvisor()
         image = await _built(snapshot, flags) if flags.build else wanted
         secrets = await _secrets(source, flags)

@@ -17,6 +17,13 @@ BUILD_NETWORK = click.option(
     help="Docker's network for fetching imports: host, none, or another.  [default: Docker's own]",
 )
 
+ALLOW_CONTEXT = click.option(
+    "--allow-context",
+    multiple=True,
+    metavar="PATTERN",
+    help="Write to such contexts too, though they don't look local; may be given again.",
+)
+
 
 class NamespaceType(click.ParamType[str]):
     """The name of a namespace: a DNS label."""

@@ -74,6 +74,9 @@ def command(targets: Sequence[str], **flags: Any) -> None:
       pdwatch prune hello --keep 1
       pdwatch prune ~/workflows
     """  # noqa: D301  # click's mark is the character, not the letters
+    from pdwatch.cli.defaults import with_defaults  # noqa: PLC0415  # `--help` needs no settings
+
+    flags = with_defaults(flags)
     directories = [Path(target) for target in targets if Path(target).is_dir()]
     names = [target for target in targets if not Path(target).is_dir()]
     asyncio.run(_prune(_Flags(directories=directories, names=names, **flags)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import Progress, print_json, report_error
-from pdwatch.cli.options import DurationType, NamespaceType, WorkflowNameType
+from pdwatch.cli.options import ALLOW_CONTEXT, DurationType, NamespaceType, WorkflowNameType
 from pdwatch.core.image import DEFAULT_REGISTRY, parse_reference, registry_host
 from pdwatch.core.model import RolloutPhase
 from pdwatch.core.names import ROLLED_BACK_ANNOTATION
@@ -35,6 +35,7 @@ class _Flags:
     name: str
     namespace: str | None
     context: str | None
+    allow_context: tuple[str, ...]
     to: str | None
     release: bool
     wait: bool
@@ -53,6 +54,7 @@ class _Flags:
     "-n", "--namespace", type=NamespaceType(), help="Where it runs.  [default: the context's namespace]"
 )
 @click.option("--context", help="The kubeconfig's context.  [default: its current one]")
+@ALLOW_CONTEXT
 @click.option("--to", metavar="DIGEST|REVISION", help="Go back to this one, not to the one before.")
 @click.option("--release", is_flag=True, help="End the hold: let `pdwatch run` roll out what is saved.")
 @click.option("--wait/--no-wait", default=True, help="Wait until the earlier pods are ready.")
@@ -84,7 +86,9 @@ def command(**flags: Any) -> None:
       pdwatch rollback hello --to 4 -n dev
       pdwatch rollback hello --release
     """  # noqa: D301  # click's mark is the character, not the letters
-    given = _Flags(**flags)
+    from pdwatch.cli.defaults import with_defaults  # noqa: PLC0415  # `--help` needs no settings
+
+    given = _Flags(**with_defaults(flags))
     if given.release and given.to is not None:
         raise click.UsageError("--release goes to what is saved, so that --to has no meaning.")
     sys.exit(asyncio.run(_rollback(given)))
@@ -96,7 +100,7 @@ async def _rollback(flags: _Flags) -> ExitCode:
     from pdwatch.adapters.kubernetes.connection import connect  # noqa: PLC0415
     from pdwatch.adapters.kubernetes.deployments import find_deployment, replica_sets  # noqa: PLC0415
 
-    async with connect(context=flags.context) as api:
+    async with connect(context=flags.context, allow_contexts=flags.allow_context) as api:
         deployment = await find_deployment(api, flags.namespace or api.namespace, flags.name)
         if not deployment.managed:
             raise ForeignObjectError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import click
 from click.core import ParameterSource
 
-from pdwatch.cli.options import BUILD_NETWORK, NamespaceType
+from pdwatch.cli.options import ALLOW_CONTEXT, BUILD_NETWORK, NamespaceType
 from pdwatch.logs import LogFormat, LogLevel
 from pdwatch.settings import Given, Target, load_settings
 from pdwatch.settings.keys import KEYS
@@ -28,12 +28,6 @@ CONFIG = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     envvar="PDWATCH_CONFIG",
     help="Settings file; docs/settings.md says where one is looked for, and explains every key.",
-)
-ALLOW_CONTEXT = click.option(
-    "--allow-context",
-    multiple=True,
-    metavar="PATTERN",
-    help="Write to such contexts too, though they don't look local; may be given again.",
 )
 _FLAGS = (
     click.argument("directories", nargs=-1, metavar="[DIR]...", type=click.Path(path_type=Path)),

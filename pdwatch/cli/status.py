@@ -91,7 +91,10 @@ def command(name: str, namespace: str | None, context: str | None, *, output: st
       pdwatch status hello --namespace dev
       pdwatch status hello -o json | jq .reason
     """  # noqa: D301  # click's mark is the character, not the letters
-    report = asyncio.run(_look(name, namespace, context))
+    from pdwatch.cli.defaults import with_defaults  # noqa: PLC0415  # `--help` needs no settings
+
+    given = with_defaults({"namespace": namespace, "context": context})
+    report = asyncio.run(_look(name, given["namespace"], given["context"]))
     if output == "json":
         print_json(_document(report))
     else:

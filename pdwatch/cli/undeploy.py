@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import print_json, report_error
-from pdwatch.cli.options import DurationType, NamespaceType, WorkflowNameType
+from pdwatch.cli.options import ALLOW_CONTEXT, DurationType, NamespaceType, WorkflowNameType
 from pdwatch.errors import ClusterError, ExitCode, ForeignObjectError, PdwatchError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class _Flags:
     name: str
     namespace: str | None
     context: str | None
+    allow_context: tuple[str, ...]
     dry_run: bool
     wait: bool
     timeout: float
@@ -39,6 +40,7 @@ class _Flags:
     "-n", "--namespace", type=NamespaceType(), help="Where it runs.  [default: the context's namespace]"
 )
 @click.option("--context", help="The kubeconfig's context.  [default: its current one]")
+@ALLOW_CONTEXT
 @click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
 @click.option("--wait/--no-wait", default=True, help="Wait until its pods are gone.")
 @click.option("--timeout", type=DurationType(), default="120s", show_default=True, help="How long to wait.")
@@ -68,7 +70,9 @@ def command(**flags: Any) -> None:
       pdwatch undeploy hello -n dev --dry-run
       pdwatch undeploy hello -n dev
     """  # noqa: D301  # click's mark is the character, not the letters
-    sys.exit(asyncio.run(_undeploy(_Flags(**flags))))
+    from pdwatch.cli.defaults import with_defaults  # noqa: PLC0415  # `--help` needs no settings
+
+    sys.exit(asyncio.run(_undeploy(_Flags(**with_defaults(flags)))))
 
 
 async def _undeploy(flags: _Flags) -> ExitCode:
@@ -77,7 +81,7 @@ async def _undeploy(flags: _Flags) -> ExitCode:
     from pdwatch.adapters.kubernetes.deployments import no_workflow  # noqa: PLC0415
     from pdwatch.adapters.kubernetes.undeploy import ApiUndeployer  # noqa: PLC0415
 
-    async with connect(context=flags.context) as api:
+    async with connect(context=flags.context, allow_contexts=flags.allow_context) as api:
         namespace = flags.namespace or api.namespace
         undeployer = ApiUndeployer(api)
         found = await undeployer.find(namespace, flags.name)
