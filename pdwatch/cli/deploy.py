@@ -85,8 +85,8 @@ def command(**flags: Any) -> None:
 
     The namespace is that of --namespace, else deployment.namespace of workflow.yaml, else the settings', else
     the context's. Other flags that are not given come from the settings too (docs/settings.md). An image that
-    was built from the same sources is used again. Nothing is applied to a context that neither looks local nor
-    is allowed, or to a cluster without RuntimeClass gvisor, and no field is taken from another field manager
+    was built from the same sources is used again. Nothing is applied to a context that neither looks local
+    nor is allowed, or to a cluster without RuntimeClass gvisor, and no field is taken from another manager
     without --force-conflicts.
 
     --output json and yaml print the objects as the cluster has stored them. With --dry-run they print

@@ -51,8 +51,6 @@ class RootSettings(Section):
     """As `namespace`, for the workflows of this root."""
     registry: Registry | None = None
     """As `registry`, for the workflows of this root."""
-    target: Target = "kubernetes"
-    """As `target`, for the workflows of this root."""
     secrets: bool = False
     """As `secrets`, for the workflows of this root."""
 
