@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -89,3 +91,26 @@ async def test_the_next_free_port_is_taken_and_where_there_is_none_they_are_name
             assert found.getsockname()[1] == second
         with pytest.raises(PortTakenError, match=f"port {first} on 127.0.0.1 is taken"):
             bind_first((first,))
+
+
+async def test_an_engine_learns_that_a_client_has_broken_off_and_nothing_is_complained_of():
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    ended = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"begun")
+        await reader.read()
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with server, open_front((0,)) as (front, port):
+        front.switch(server.sockets[0].getsockname()[1])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await reader.readexactly(5) == b"begun"
+        abruptly = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, abruptly)
+        writer.close()
+        await ended.wait()
+    assert complaints == []

@@ -183,6 +183,7 @@ async def test_a_killed_engine_is_started_again_and_told(dev: Dev):
     degraded = await dev.daemon.until("rollout.degraded", since=mark)
     assert "137" in degraded["message"]
     await dev.daemon.until("rollout.complete", since=mark)
+    assert dev.daemon.events(since=mark).count("rollout.degraded") == 1
     assert await dev.run() == {"greet": "first"}
 
 

@@ -86,7 +86,7 @@ class Front:
                     except ConnectionRefusedError:  # it has just ended, which its supervisor will tell
                         if self._upstream == port:
                             self.switch(None)
-        except TimeoutError:
+        except OSError:  # a TimeoutError among them
             return None
 
 
@@ -123,10 +123,11 @@ def bind_first(ports: tuple[int, ...]) -> socket.socket:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Forward until one side ends; the other learns that nothing more comes."""
-    with suppress(ConnectionError):
+    """Forward until one side ends; the other learns that nothing more comes, or that the connection broke."""
+    try:
         while chunk := await reader.read(_CHUNK_BYTES):
             writer.write(chunk)
             await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
+        writer.write_eof()
+    except OSError:
+        writer.close()

@@ -167,8 +167,8 @@ class Supervised:
             return False
         if port is not None:
             self.ready = True
+            self._owner.answers(self, port)  # first, or for a moment nothing would explain what is missing
             self._around.tell_pod(self._pod(crash))
-            self._owner.answers(self, port)
         return True
 
     def _pod(self, crash: Crash | None) -> Manifest:
