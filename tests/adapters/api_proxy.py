@@ -41,7 +41,7 @@ class ApiProxy:
         for transport in tuple(self._open):
             transport.abort()
 
-    async def serve(self, request: web.Request) -> web.StreamResponse:
+    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path}")
         transport: Any = request.transport
         self._open.add(transport)
