@@ -79,9 +79,9 @@ class TypeCheck:
         if await self._clears(stage):
             return
         await full_check(stage, deno=self._deno)
+        self._passed = stage
         if self.is_warm.is_set() or self._setting != _setting(stage):
             self._forget()
-            self._passed = stage
             self._renew.set()
 
     async def run(self) -> None:
@@ -99,11 +99,14 @@ class TypeCheck:
 
     async def _serve(self, stage: Stage) -> None:
         setting = self._setting = _setting(stage)
-        texts = await asyncio.to_thread(_texts, stage)
         self._show(stage)
         async with language_server(self._deno, self._app) as server:
             async with asyncio.timeout(_START_S):
-                erroneous = await server.erroneous(texts)
+                erroneous = await self._look(server, stage)
+                while self._passed is not stage and not self._renew.is_set():  # saved meanwhile, and passed
+                    assert self._passed is not None, "a stage that passed is never forgotten"
+                    stage = self._passed
+                    erroneous = await self._look(server, stage)
             _require_agreement(stage, erroneous)
             self._warm = _Warm(setting=setting, server=server, tolerated=erroneous)
             self.is_warm.set()
@@ -123,12 +126,15 @@ class TypeCheck:
             return False
         self._asked = True
         try:
-            texts = await asyncio.to_thread(_texts, stage)
-            self._show(stage)
             async with asyncio.timeout(_ANSWER_S):
-                return await warm.server.erroneous(texts) <= warm.tolerated
+                return await self._look(warm.server, stage) <= warm.tolerated
         except (LanguageServerError, OSError, TimeoutError):
             return False
+
+    async def _look(self, server: LanguageServer, stage: Stage) -> frozenset[str]:
+        texts = await asyncio.to_thread(_texts, stage)
+        self._show(stage)
+        return await server.erroneous(texts)
 
     def _forget(self) -> None:
         self._warm = self._setting = None
