@@ -80,7 +80,7 @@ async def api_proxy(testbed: Testbed) -> AsyncIterator[ApiProxy]:
     connector = aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(cadata=authority))
     async with aiohttp.ClientSession(connector=connector) as session:
         proxy = ApiProxy(session, cluster["server"])
-        runner = web.ServerRunner(web.Server(proxy.serve), shutdown_timeout=0)
+        runner = web.ServerRunner(web.Server(proxy.serve, handler_cancellation=True), shutdown_timeout=0)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
@@ -88,6 +88,7 @@ async def api_proxy(testbed: Testbed) -> AsyncIterator[ApiProxy]:
         try:
             yield proxy
         finally:
+            proxy.lead_elsewhere(None)
             await runner.cleanup()
 
 

@@ -27,6 +27,10 @@ def answer(status: int, body: object = None, **headers: object) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
 
 
+KUBE_SYSTEM = answer(200, {"metadata": {"uid": "1"}})
+"""For the question that comes before the first write: which cluster is this?"""
+
+
 @dataclass(slots=True)
 class ScriptedServer:
     """``script`` holds what is sent after each request: bytes, then perhaps RESET or HANG."""

@@ -21,7 +21,7 @@ from pdwatch.errors import (
     UnauthorizedError,
 )
 from tests.adapters.kubeconfigs import kubeconfig, service_account, with_user
-from tests.adapters.scripted_server import answer, scripted_server
+from tests.adapters.scripted_server import KUBE_SYSTEM, answer, scripted_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -273,7 +273,7 @@ async def test_a_cluster_without_gvisor_holds_with_the_remedy(tmp_path: Path) ->
     """The testbed must keep its RuntimeClass, so a script answers as an API server without one does."""
     missing = {"message": 'runtimeclasses.node.k8s.io "gvisor" not found', "reason": "NotFound", "code": 404}
     async with (
-        scripted_server([answer(200, {"metadata": {"uid": "1"}}), answer(404, missing)]) as server,
+        scripted_server([KUBE_SYSTEM, answer(404, missing)]) as server,
         connect(kubeconfig=kubeconfig(tmp_path / "config", server.url)) as api,
     ):
         with pytest.raises(GvisorMissingError, match="no RuntimeClass gvisor") as caught:

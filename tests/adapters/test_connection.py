@@ -28,7 +28,7 @@ from pdwatch.errors import (
     UnauthorizedError,
 )
 from tests.adapters.kubeconfigs import exec_plugin, kubeconfig, plugin_calls
-from tests.adapters.scripted_server import HANG, RESET, answer, scripted_server
+from tests.adapters.scripted_server import HANG, KUBE_SYSTEM, RESET, answer, scripted_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -366,11 +366,8 @@ class TestFaults:
 async def test_a_refusal_becomes_the_error_of_its_cause_in_the_server_s_words(
     tmp_path: Path, code: int, message: str, causes: list[Any], error: type[PdwatchError], said: str
 ) -> None:
-    identity = answer(
-        200, {"metadata": {"uid": "1"}}
-    )  # before the first write it is asked which cluster this is
     async with (
-        scripted_server([identity, *[status(code, message, *causes)] * 2]) as server,
+        scripted_server([KUBE_SYSTEM, *[status(code, message, *causes)] * 2]) as server,
         connect(kubeconfig=kubeconfig(tmp_path / "config", server.url)) as api,
     ):
         with pytest.raises(error) as caught:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.adapters.kubeconfigs import kubeconfig
-from tests.adapters.scripted_server import answer, scripted_server
+from tests.adapters.scripted_server import KUBE_SYSTEM, answer, scripted_server
 from tests.cli.command import pdwatch
 
 if TYPE_CHECKING:
@@ -144,14 +144,14 @@ class TestNamespace:
         options: dict[str, Any] = {"namespace": in_workflow} if in_workflow else {}
         root = workflow(tmp_path / "hello", **options)
         applied = answer(200, {"kind": "Deployment", "metadata": {"name": "hello"}})
-        async with scripted_server([answer(200, {}), applied, applied]) as server:
+        async with scripted_server([KUBE_SYSTEM, answer(200, {}), applied, applied]) as server:
             context: dict[str, Any] = {"namespace": in_context} if in_context else {}
             environ = {**NOWHERE, "KUBECONFIG": str(kubeconfig(tmp_path / "config", server.url, **context))}
             flags = ["--namespace", flag] if flag else []
             ended = await pdwatch("deploy", root, "--no-build", "--no-wait", *flags, environ=environ)
             assert ended.status == 0, ended.err
-            assert f"/namespaces/{expected}/deployments/hello?" in server.requests[2]
-            assert f"/namespaces/{expected}/services/hello?" in server.requests[1]
+            assert f"/namespaces/{expected}/deployments/hello?" in server.requests[3]
+            assert f"/namespaces/{expected}/services/hello?" in server.requests[2]
 
     async def test_a_missing_namespace_says_how_to_create_it(self, testbed: Testbed, idle: Path) -> None:
         arguments = ("deploy", idle, "--no-build", "-n", "no-such-namespace")
@@ -273,10 +273,10 @@ class TestHolding:
         self, tmp_path: Path, hello: Path
     ) -> None:
         """The testbed must keep its RuntimeClass, so a script answers as an API server without one does."""
-        async with scripted_server([answer(404, {"message": "not found"})]) as server:
+        async with scripted_server([KUBE_SYSTEM, answer(404, {"message": "not found"})]) as server:
             environ = {**NOWHERE, "KUBECONFIG": str(kubeconfig(tmp_path / "config", server.url))}
             ended = await pdwatch("deploy", hello, environ=environ)
-            assert [request.split()[0] for request in server.requests] == ["GET"]
+            assert [request.split()[0] for request in server.requests] == ["GET", "GET"]
         assert ended.status == 5
         assert ended.out == ""
         assert "no RuntimeClass gvisor" in ended.err

@@ -268,8 +268,9 @@ class Api:
         trace.on_connection_create_end.append(connected)
         return open_pool(self._credentials.configuration, trace=trace)
 
-    async def _cluster_uid(self) -> str:
-        return str((await self.request("GET", IDENTITY))["metadata"]["uid"])
+    async def _cluster_uid(self) -> str | None:
+        uid: str | None = ((await self.request("GET", IDENTITY)).get("metadata") or {}).get("uid")
+        return uid
 
     async def _valid_credentials(self) -> Credentials:
         ends = self._credentials.expires_at

@@ -37,7 +37,7 @@ class ClusterGuard:
         allowed: Patterns of contexts that may be written to though they don't look local.
     """
 
-    def __init__(self, read_uid: Callable[[], Awaitable[str]], *, allowed: Sequence[str] = ()) -> None:
+    def __init__(self, read_uid: Callable[[], Awaitable[str | None]], *, allowed: Sequence[str] = ()) -> None:
         self.allowed = allowed
         self.pinned: ClusterIdentity | None = None
         """The cluster of the first contact; None before."""
@@ -95,7 +95,7 @@ class ClusterGuard:
     async def _identity(self, credentials: Credentials) -> ClusterIdentity:
         authority = await asyncio.to_thread(_authority, credentials)
         try:
-            uid: str | None = await self._read_uid()
+            uid = await self._read_uid()
         except (ForbiddenError, NotFoundError):
             if self.pinned is not None and self.pinned.uid is not None:
                 raise  # the one that was pinned could be read
