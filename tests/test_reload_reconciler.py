@@ -1,0 +1,97 @@
+"""What a worker does when the settings say something else of its workflow's directory."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdwatch.delivery import Delivery, World
+from pdwatch.reconciler import Reconciler
+from pdwatch.tracked import Policy, TrackedWorkflow, TrackedWorkflows
+from pdwatch.workqueue import WorkQueue
+from tests.world import FakeWorld
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+HELLO = Path("/w/hello")
+
+
+class Loop:
+    """A reconciler whose policy can be changed."""
+
+    def __init__(self) -> None:
+        self.world = FakeWorld()
+        self.world.cluster.relist()
+        self.policy: Policy | None = Policy(namespace="dev")
+        self.removed: list[TrackedWorkflow] = []
+        self.tracked = TrackedWorkflows()
+        clock, world = asyncio.get_running_loop().time, self.world
+        ports = World(
+            reader=world.disk,
+            builder=world.docker,
+            publisher=world.docker,
+            cluster=world.cluster,
+            view=world.cluster,
+        )
+        delivery = Delivery(ports, tracked=self.tracked, log=world.log, clock=clock, jitter=lambda: 0.0)
+        reconciler = Reconciler(
+            world.disk,
+            delivery,
+            policy=lambda _: self.policy,
+            tracked=self.tracked,
+            log=world.log,
+            clock=clock,
+            removed=self.removed.append,
+        )
+        self.queue = WorkQueue(reconciler.reconcile)
+
+    async def look(self) -> None:
+        self.queue.add(HELLO, cause="settings")
+        await self.queue.idle()
+
+
+@pytest.fixture
+async def loop() -> AsyncIterator[Loop]:
+    loop = Loop()
+    loop.world.disk.save(HELLO, "first")
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(loop.queue.run())
+        await loop.look()
+        yield loop
+        task.cancel()
+
+
+async def test_a_directory_that_is_watched_no_more_is_forgotten_and_not_undeployed(loop: Loop):
+    applied = list(loop.world.cluster.applied)
+    loop.policy = None
+    await loop.look()
+    assert HELLO not in loop.tracked
+    assert loop.removed == []
+    loop.world.disk.save(HELLO, "second")
+    await loop.look()
+    assert loop.world.cluster.applied == applied
+
+
+async def test_another_namespace_makes_another_revision_of_the_same_sources(loop: Loop):
+    (workflow,) = loop.tracked
+    before = workflow.revision
+    loop.policy = Policy(namespace="staging")
+    await loop.look()
+    assert workflow.revision is not None
+    assert workflow.revision is not before
+    assert workflow.revision.namespace == "staging"
+
+
+async def test_what_changes_nothing_of_a_workflow_leaves_its_revision_as_it_is(loop: Loop):
+    (workflow,) = loop.tracked
+    before, applied = workflow.revision, list(loop.world.cluster.applied)
+    loop.policy = Policy(namespace="dev", secrets=True)
+    await loop.look()
+    assert workflow.revision is before
+    assert workflow.revision is not None
+    assert workflow.revision.policy.secrets
+    assert loop.world.cluster.applied == applied
