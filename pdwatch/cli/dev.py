@@ -87,15 +87,13 @@ def command(
     from pdwatch.targets.local import local_target  # noqa: PLC0415
 
     with bind_first(wanted) as probe:  # a port that is taken is to be told before anything begins
-        ports = (probe.getsockname()[1],)
+        free = probe.getsockname()[1]
 
     def open_target(
         settings: Settings, *, notify: Callable[[ViewChange], None], log: EventLog, heartbeats: Heartbeats
     ) -> AbstractAsyncContextManager[Target]:
         del settings, heartbeats  # it is but one workflow, and there is no connection to lose
-        return local_target(
-            notify=notify, log=log, jitter=random.random, ports=lambda _namespace, _name: ports, check=check
-        )
+        return local_target(notify=notify, log=log, jitter=random.random, port=free, check=check)
 
     settings = Settings(
         roots=(RootSettings(path=root),),

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from pdwatch.adapters.engine import engine_files
-from pdwatch.adapters.local.cluster import LocalCluster, stable_ports
+from pdwatch.adapters.local.cluster import LocalCluster
 from pdwatch.adapters.local.deno import find_deno
 from pdwatch.adapters.local.stages import Stages
 from pdwatch.adapters.local.staging import stage_area
@@ -30,7 +30,7 @@ async def local_target(
     notify: Callable[[ViewChange], None],
     log: EventLog,
     jitter: Callable[[], float],
-    ports: Callable[[str, str], tuple[int, ...]] = stable_ports,
+    port: int | None = None,
     check: bool = True,
 ) -> AsyncIterator[Target]:
     """Make a private place for stages and secrets, removed at the end.
@@ -39,7 +39,7 @@ async def local_target(
         notify: Called with every change of a workflow's engines.
         log: Where engines' lines go.
         jitter: Returns a random number in [0, 1).
-        ports: The ports to try for a workflow, given its namespace and name.
+        port: That of the only workflow, 0 for any; None for one of each workflow's own.
         check: Whether a workflow must pass Deno's type check before it takes over.
 
     Raises:
@@ -49,9 +49,7 @@ async def local_target(
     with stage_area() as area:
         type_check = TypeCheck(area, deno=deno) if check else None
         stages = Stages(area, engine=engine_files(), check=type_check)
-        cluster = LocalCluster(
-            stages, area=area, deno=deno, ports=ports, notify=notify, log=log, jitter=jitter
-        )
+        cluster = LocalCluster(stages, area=area, deno=deno, port=port, notify=notify, log=log, jitter=jitter)
 
         async def run() -> None:
             async with asyncio.TaskGroup() as group:

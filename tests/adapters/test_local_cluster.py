@@ -19,6 +19,7 @@ from pdwatch.adapters.local.stages import Stages
 from pdwatch.core.image import image_references
 from pdwatch.core.manifests import deployment
 from pdwatch.core.model import BuildRequest, RolloutPhase
+from pdwatch.errors import PortTakenError
 from pdwatch.logs import Event
 from tests.adapters.recorded_log import RecordedLog
 
@@ -82,7 +83,7 @@ class Machine:
 
 
 @asynccontextmanager
-async def running_machine(area: Path, *, deno: Path) -> AsyncIterator[Machine]:
+async def running_machine(area: Path, *, deno: Path, port: int | None = None) -> AsyncIterator[Machine]:
     log = RecordedLog()
     changes: asyncio.Queue[ViewChange] = asyncio.Queue()
     stages = Stages(area, engine=engine_files(), check=None)
@@ -90,7 +91,7 @@ async def running_machine(area: Path, *, deno: Path) -> AsyncIterator[Machine]:
         stages,
         area=area,
         deno=deno,
-        ports=lambda _namespace, _name: (0,),
+        port=port,
         notify=changes.put_nowait,
         log=log,
         jitter=lambda: 0.0,
@@ -145,6 +146,15 @@ async def test_a_stage_goes_with_the_last_engine_that_runs_from_it(tmp_path: Pat
         await machine.until(RolloutPhase.READY)
         assert shared in area.glob("hello-*")
     assert not list(area.glob("hello-*"))
+
+
+async def test_a_port_for_one_workflow_is_for_no_other(tmp_path: Path, hello: Path):
+    async with running_machine(tmp_path / "area", deno=find_deno(), port=0) as machine:
+        await machine.apply(hello, GOOD)
+        await machine.until(RolloutPhase.READY)
+        with pytest.raises(PortTakenError, match=f"is for the workflow in {hello}"):
+            await machine.apply(hello / "nested", GOOD.replace("good", "other"), namespace="other")
+        assert await machine.answer() == "good"
 
 
 async def test_a_stack_trace_leads_to_the_workflow_s_own_files(tmp_path: Path, hello: Path):

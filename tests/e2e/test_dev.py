@@ -117,6 +117,17 @@ async def test_an_invalid_workflow_is_told_by_line_while_the_last_good_one_answe
     assert await dev.run() == {"greet": "first"}
 
 
+async def test_under_another_name_it_answers_on_the_same_port_and_the_old_engine_ends(dev: Dev, hello: Path):
+    (before,) = dev.engines()
+    watched = os.pidfd_open(before)
+    (hello / "workflow.yaml").write_text(WORKFLOW.replace("hello", "goodbye"))
+    await dev.daemon.until("rollout.complete", workflow="goodbye")
+    await gone(watched)
+    os.close(watched)
+    assert await dev.run() == {"greet": "first"}
+    assert dev.engines().isdisjoint({before})
+
+
 async def test_of_a_burst_of_saves_the_last_is_what_runs_and_it_is_reloaded_once(dev: Dev, hello: Path):
     mark = dev.daemon.mark
     for number in range(10):

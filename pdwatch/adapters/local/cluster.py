@@ -6,6 +6,7 @@ import asyncio
 import uuid
 import zlib
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -13,17 +14,18 @@ import aiohttp
 from pdwatch.adapters.local.deno import LOOPBACK
 from pdwatch.adapters.local.front import open_front
 from pdwatch.adapters.local.secrets import SecretVolume
-from pdwatch.adapters.local.supervised import Surroundings
+from pdwatch.adapters.local.supervised import Surroundings, image_of
 from pdwatch.adapters.local.workload import Workload
 from pdwatch.core.manifests import secret_name
 from pdwatch.core.watching import Listed, NamespaceState, Removed, Upserted
-from pdwatch.errors import NotFoundError
+from pdwatch.errors import NotFoundError, PortTakenError
 from pdwatch.logs import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from pdwatch.adapters.local.front import Front
     from pdwatch.adapters.local.stages import Stages
     from pdwatch.core.model import Manifest, ObservedDeployment, ViewChange
     from pdwatch.logs import EventLog
@@ -37,6 +39,15 @@ def stable_ports(namespace: str, name: str) -> tuple[int, ...]:
     return tuple(range(first, first + _TRIED))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Only:
+    """The only workflow there is: its directory, and where it answers."""
+
+    root: Path
+    front: Front
+    port: int
+
+
 class LocalCluster:
     """Implements the ports Cluster, ClusterView and PodLogs of :mod:`pdwatch.ports`.
 
@@ -44,7 +55,7 @@ class LocalCluster:
         stages: What engines are started from.
         area: A private directory for secrets.
         deno: The program.
-        ports: The ports to try for a workflow, given its namespace and name.
+        port: That of the only workflow, whatever its name is, 0 for any; None for one of each workflow's own.
         notify: Called with every change of a Deployment or of its rollout.
         log: Where engines' lines go.
         jitter: Returns a random number in [0, 1).
@@ -56,7 +67,7 @@ class LocalCluster:
         *,
         area: Path,
         deno: Path,
-        ports: Callable[[str, str], tuple[int, ...]] = stable_ports,
+        port: int | None,
         notify: Callable[[ViewChange], None],
         log: EventLog,
         jitter: Callable[[], float],
@@ -64,12 +75,13 @@ class LocalCluster:
         self._stages = stages
         self._area = area
         self._deno = deno
-        self._ports = ports
+        self._port = port
         self._notify = notify
         self._log = log
         self._jitter = jitter
         self._states: dict[str, NamespaceState] = {}
         self._workloads: dict[tuple[str, str], Workload] = {}
+        self._only: _Only | None = None
         self._volumes: dict[tuple[str, str], SecretVolume] = {}
         self._output: dict[str, tuple[str, ...]] = {}
         self._version = 0
@@ -87,7 +99,7 @@ class LocalCluster:
 
         Raises:
             ClusterError: What a Deployment names is not staged.
-            PortTakenError: No port is left for the workflow.
+            PortTakenError: No port is left for the workflow, or it is another than the only one.
         """
         metadata = manifest["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
@@ -95,7 +107,7 @@ class LocalCluster:
             await asyncio.to_thread(self._volume(namespace, name).write, manifest)
         if manifest["kind"] != "Deployment":
             return manifest
-        workload = await self._workload(namespace, name)
+        workload = await self._workload(namespace, name, self._stages.stage(image_of(manifest)).snapshot.root)
         return workload.apply(manifest, uid=str(uuid.uuid4()))
 
     async def require_gvisor(self) -> None:
@@ -130,16 +142,33 @@ class LocalCluster:
         except KeyError:
             raise NotFoundError(f"engine {pod} has not ended") from None
 
-    async def _workload(self, namespace: str, name: str) -> Workload:
+    async def _workload(self, namespace: str, name: str, root: Path) -> Workload:
         surroundings = await asyncio.shield(self._surroundings)
         key = (namespace, name)
         if key not in self._workloads:
-            front, port = await self._fronts.enter_async_context(open_front(self._ports(namespace, name)))
+            front, port = await self._front(namespace, name, root)
             volume = self._volume(namespace, secret_name(name))
             self._workloads[key] = Workload(front, volume, surroundings)
             log = self._log.bind(workflow=name, namespace=namespace)
             log.emit(Event.ENDPOINT_OPENED, url=f"http://{LOOPBACK}:{port}")
         return self._workloads[key]
+
+    async def _front(self, namespace: str, name: str, root: Path) -> tuple[Front, int]:
+        """Return where a new workload answers, and its port; the only workflow keeps it under a new name."""
+        if self._port is None:
+            return await self._fronts.enter_async_context(open_front(stable_ports(namespace, name)))
+        if self._only is None:
+            front, port = await self._fronts.enter_async_context(open_front((self._port,)))
+            self._only = _Only(root=root, front=front, port=port)
+        elif self._only.root != root:
+            raise PortTakenError(
+                f"port {self._only.port} is for the workflow in {self._only.root}",
+                remedy="run several workflows with `pdwatch run --target local`",
+            )
+        for workload in self._workloads.values():
+            workload.retire()
+        self._workloads.clear()
+        return self._only.front, self._only.port
 
     def _volume(self, namespace: str, name: str) -> SecretVolume:
         volume = SecretVolume(self._area / "secrets" / namespace / name)
@@ -158,6 +187,10 @@ class LocalCluster:
         def state_of(manifest: Manifest) -> NamespaceState:
             return self._state(manifest["metadata"]["namespace"])
 
+        def pod_gone(manifest: Manifest) -> None:
+            self._output.pop(manifest["metadata"]["name"], None)
+            self._tell(state_of(manifest).take_pods(Removed(manifest=manifest)))
+
         return Surroundings(
             stages=self._stages,
             deno=self._deno,
@@ -168,7 +201,7 @@ class LocalCluster:
             version=self._next_version,
             tell_deployment=lambda manifest: self._tell(state_of(manifest).observe(manifest)),
             tell_pod=lambda manifest: self._tell(state_of(manifest).take_pods(Upserted(manifest=manifest))),
-            pod_gone=lambda manifest: self._tell(state_of(manifest).take_pods(Removed(manifest=manifest))),
+            pod_gone=pod_gone,
             keep_output=self._output.__setitem__,
         )
 

@@ -51,22 +51,26 @@ class Workload:
         assert self._deployment is not None
         return self._deployment
 
-    def _replace(self, deployment: Manifest) -> None:
-        if self._candidate is not None:
-            self._candidate.stop()
-            self._candidate = None
-        if deployment["spec"].get("replicas", 1) == 0:
-            self._retire()
-            return
-        self._candidate = Supervised(deployment, self, volume=self._volume, surroundings=self._around)
-        self._candidate.start(self._around.group)
-
-    def _retire(self) -> None:
-        """Let the engine that serves finish its runs, with none in its place."""
+    def retire(self) -> None:
+        """Let every engine finish its runs and end, with none in its place."""
+        self._stop_candidate()
         self._front.switch(None)
         if self._serving is not None:
             self._serving.stop()
             self._serving = None
+
+    def _replace(self, deployment: Manifest) -> None:
+        if deployment["spec"].get("replicas", 1) == 0:
+            self.retire()
+            return
+        self._stop_candidate()
+        self._candidate = Supervised(deployment, self, volume=self._volume, surroundings=self._around)
+        self._candidate.start(self._around.group)
+
+    def _stop_candidate(self) -> None:
+        if self._candidate is not None:
+            self._candidate.stop()
+            self._candidate = None
 
     def _tell(self) -> None:
         """Publish the Deployment's status as its engines are now."""
