@@ -7,7 +7,6 @@ holds the document against :data:`EVENTS`.
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
 
 import structlog
 
+from pdwatch.log_format import processors, record_renderer
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 LogFormat: TypeAlias = Literal["auto", "console", "json", "logfmt"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
@@ -70,6 +69,8 @@ class Event(StrEnum):
     IMAGES_PRUNED = "images.pruned"
     PRUNE_FAILED = "prune.failed"
     SYSTEMD_LOST = "systemd.lost"
+    LOG_LOST = "log.lost"
+    LOG_RESUMED = "log.resumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,8 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.CLUSTER_UNIDENTIFIED: _spec("message remedy", logging.WARNING),
     Event.RECONCILE_FAILED: _spec(_FAILURE, logging.ERROR),
     Event.SYSTEMD_LOST: _spec("message", logging.WARNING),
+    Event.LOG_LOST: _spec("path message remedy", logging.WARNING),
+    Event.LOG_RESUMED: _spec("path"),
 }
 
 
@@ -193,6 +196,14 @@ class EventLog:
         self._told()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileOutput:
+    """A second place for records: ``write`` takes each as a line of JSON without its end; it never raises."""
+
+    write: Callable[[str], None]
+    level: LogLevel = "info"
+
+
 def configure(
     log_format: LogFormat,
     *,
@@ -200,8 +211,9 @@ def configure(
     stream: TextIO | None = None,
     colour: bool = False,
     console: structlog.typing.Processor | None = None,
+    file: FileOutput | None = None,
 ) -> None:
-    """Set structlog up for the process.
+    """Set structlog up for the process; called again, for every logger that is there.
 
     Args:
         log_format: ``auto`` is ``console`` on a terminal and ``json`` otherwise.
@@ -209,40 +221,39 @@ def configure(
         stream: Where lines go; stderr by default.
         colour: Whether ``console`` lines are coloured.
         console: Renders ``console`` lines in the place of structlog's own renderer.
+        file: Where records go besides, from a level of its own on.
     """
     out = stream or sys.stderr
     chosen = ("console" if out.isatty() else "json") if log_format == "auto" else log_format
+    lowest = min(number_of(level), number_of(file.level) if file else number_of(level))
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            *([console] if console and chosen == "console" else _renderers(chosen, colour=colour)),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([_copying(file, shown=number_of(level))] if file else []),
+            *([console] if console and chosen == "console" else processors(chosen, colour=colour)),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        wrapper_class=structlog.make_filtering_bound_logger(lowest),
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=True,
     )
 
 
-def _renderers(chosen: str, *, colour: bool) -> list[structlog.typing.Processor]:
-    if chosen == "console":
-        return [
-            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            _shorten_digests,
-            structlog.dev.ConsoleRenderer(colors=colour, pad_event_to=20, sort_keys=False),
-        ]
-    precise: list[structlog.typing.Processor] = [
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    first = ["timestamp", "level", "event", "workflow", "namespace", "source_digest"]
-    if chosen == "logfmt":
-        return [*precise, structlog.processors.LogfmtRenderer(key_order=first, drop_missing=True)]
-    return [*precise, structlog.processors.JSONRenderer(ensure_ascii=False)]
+def number_of(level: str) -> int:
+    """Return a level's rank, as the standard library counts: ``info`` is 20."""
+    return logging.getLevelNamesMapping()[level.upper()]
 
 
-def _shorten_digests(_: object, __: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Leave people the first twelve digits, which is what an image's tag has too."""
-    return {
-        key: value[:19] if isinstance(value, str) and _DIGEST.fullmatch(value) else value
-        for key, value in fields.items()
-    }
+def _copying(file: FileOutput, *, shown: int) -> structlog.typing.Processor:
+    """Return what writes a record to the file, and passes it on if its level is to be shown."""
+    render, lowest = record_renderer("json", colour=False), number_of(file.level)
+
+    def copy(_: object, __: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        level = number_of(fields["level"])
+        if level >= lowest:
+            file.write(render(fields))
+        if level < shown:
+            raise structlog.DropEvent
+        return fields
+
+    return copy

@@ -46,6 +46,14 @@ def testbed(request: pytest.FixtureRequest) -> Iterator[Testbed]:
         yield testbed
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Daemons that tests start leave nothing in the log of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest_asyncio.fixture
 async def namespace(testbed: Testbed) -> AsyncIterator[str]:
     """A namespace of the test's own, deleted afterwards without waiting for its end.

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pdwatch.cli.console import coloured
+from pdwatch.cli.run_log import RunLog
 from pdwatch.cli.setting_flags import given_flags, ignored_variables, setting_flags
-from pdwatch.logs import Event, EventLog, configure
+from pdwatch.logs import Event, EventLog
 from pdwatch.settings import load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pdwatch.settings import Effective, LogSettings
+    from pdwatch.settings import Effective
 
 
 @click.command(name="run")
@@ -27,7 +26,7 @@ def command(config: Path | None, **_: Any) -> None:
 
     Every directory at or below each DIR (default: this one) that holds a workflow.yaml is a workflow. Log
     lines go to stdout, one for every step from the save to the pod that answers; docs/log-events.md lists
-    them.
+    them, and `pdwatch logs` shows them later.
 
     Flags win over the environment, and that over the settings file; `pdwatch config show` prints what holds.
     Saving the settings file, and SIGHUP, reload the settings without stopping anything.
@@ -46,17 +45,13 @@ def command(config: Path | None, **_: Any) -> None:
         return load_settings(file=config, environ=os.environ, flags=flags)
 
     effective = load()
-    configure_log(effective.settings.log)
     log = EventLog()
+    run_log = RunLog(os.environ, log=log)
+    run_log.configure(effective.settings.log)
     for variable, message in ignored_variables().items():
         log.emit(Event.SETTINGS_IGNORED, variable=variable, message=message)
     from pdwatch.daemon import serve  # noqa: PLC0415  # it imports every adapter; wrong flags need none
     from pdwatch.reload import Live  # noqa: PLC0415
 
-    live = Live(file=effective.file, load=load, configure_log=configure_log)
+    live = Live(file=effective.file, load=load, configure_log=run_log.configure)
     asyncio.run(serve(effective.settings, log, live=live))
-
-
-def configure_log(settings: LogSettings) -> None:
-    """Have lines written to stdout as the settings say, from now on."""
-    configure(settings.format, level=settings.level, stream=sys.stdout, colour=coloured(sys.stdout))

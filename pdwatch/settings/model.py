@@ -31,6 +31,13 @@ def _registry(value: str) -> str:
     return value
 
 
+def _log_file(value: str) -> str:
+    if value not in (AUTO, NONE) and not Path(value).expanduser().is_absolute():
+        raise PydanticCustomError("log_file", "must be auto, none or an absolute path")
+    return value
+
+
+AUTO, NONE = "auto", "none"
 Namespace = Annotated[str, AfterValidator(_dns_label)]
 Registry = Annotated[str, AfterValidator(_registry)]
 Target: TypeAlias = Literal["kubernetes", "local"]
@@ -71,6 +78,14 @@ class LogSettings(Section):
     """`auto` is `console` on a terminal and `json` otherwise."""
     level: LogLevel = "info"
     """The lowest level that is written."""
+    file: Annotated[str, AfterValidator(_log_file)] = AUTO
+    """Where lines go besides stdout: a path, `none`, or `auto`: the state directory unless journald has them."""
+    file_level: LogLevel = "info"
+    """The lowest level that is written there."""
+    max_bytes: Annotated[int, Field(ge=10_000)] = 10_000_000
+    """How long the file may grow before it is put aside and another one begun."""
+    backups: Annotated[int, Field(ge=0, le=100)] = 5
+    """How many files that were put aside are kept."""
 
 
 class Settings(Section):
