@@ -278,7 +278,7 @@ class Delivery:
 
     def _failed(self, revision: Revision, error: PdwatchError) -> float | None:
         delay = self._delay(revision) if error.retryable else None
-        revision.given_up = delay is None
+        revision.given_up, revision.failure = delay is None, error.message
         log = self._log.bind(**revision.log_fields(self._clock()), **error.fields)
         log.emit(
             _failure_event(error),
@@ -293,6 +293,7 @@ class Delivery:
     def _defect(self, revision: Revision, error: Exception) -> float:
         """Log a defect of pdwatch with its traceback; one workflow that meets it must not stop the others."""
         delay = self._delay(revision)
+        revision.failure = f"{type(error).__name__}, a defect in pdwatch: {error}"
         self._emit(
             revision,
             Event.RECONCILE_FAILED,

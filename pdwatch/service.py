@@ -3,70 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pdwatch.core.model import RolloutPhase
 from pdwatch.logs import Event
-from pdwatch.tracked import Stage
+from pdwatch.standing import standing, summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pdwatch.adapters.systemd import Systemd
-    from pdwatch.core.model import RolloutStatus
     from pdwatch.heartbeats import Heartbeats
     from pdwatch.logs import EventLog
-    from pdwatch.tracked import TrackedWorkflow, TrackedWorkflows
+    from pdwatch.tracked import TrackedWorkflows
 
 START_TICK_S = 20.0
 """How often systemd is asked for patience with a start where no watchdog sets the pace."""
 PATIENCE_TICKS = 3
 """How many ticks a request for patience lasts: one that is late must not end the start."""
-
-
-class Standing(StrEnum):
-    """How a workflow's files and its pods stand to each other, in the order in which they are counted."""
-
-    READY = "ready"
-    BUILDING = "building"
-    ROLLING_OUT = "rolling out"
-    CHECKING = "checking"
-    INVALID = "invalid"
-    HELD = "held"
-    FAILING = "failing"
-
-
-def standing(workflow: TrackedWorkflow) -> Standing:
-    """Return how a workflow stands."""
-    revision, rollout = workflow.revision, workflow.rollout
-    if revision is None:
-        return Standing.CHECKING
-    if revision.snapshot.spec is None:
-        return Standing.INVALID
-    if revision.held is not None:
-        return Standing.HELD
-    if revision.given_up or revision.attempts:
-        return Standing.FAILING
-    if rollout is not None and rollout.source_digest == revision.snapshot.digest:
-        return _rolled(rollout)
-    stages = {Stage.BUILD: Standing.BUILDING, Stage.APPLY: Standing.ROLLING_OUT}
-    return stages.get(revision.stage, Standing.CHECKING)
-
-
-def _rolled(rollout: RolloutStatus) -> Standing:
-    if rollout.stalled:
-        return Standing.FAILING
-    return Standing.READY if rollout.phase is RolloutPhase.READY else Standing.ROLLING_OUT
-
-
-def summary(standings: Iterable[Standing]) -> str:
-    """Return one line: ``watching 3 workflows: 2 ready, 1 building``."""
-    counts = Counter(standings)
-    total = counts.total()
-    each = ", ".join(f"{counts[one]} {one}" for one in Standing if counts[one])
-    return f"watching {total} workflow{'' if total == 1 else 's'}{f': {each}' if each else ''}"
 
 
 class ServiceReport:

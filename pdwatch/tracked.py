@@ -60,6 +60,8 @@ class Revision:
     """Failures and holds in a row."""
     given_up: bool = False
     """Whether it failed in a way that time alone does not mend."""
+    failure: str = ""
+    """What went wrong last, in one sentence; counts while there are ``attempts``, or it has been given up."""
     held: Held | None = None
     """The hold that was last logged, so that it is logged once."""
     reported: bool = False

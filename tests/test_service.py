@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from pdwatch.core.daemon_state import Standing
 from pdwatch.core.liveness import GRACE_S
 from pdwatch.core.model import RolloutPhase, RolloutStatus, SourceSnapshot, WorkflowSpec
 from pdwatch.core.plan import Held
 from pdwatch.heartbeats import Heartbeats
 from pdwatch.logs import Event
-from pdwatch.service import ServiceReport, Standing, standing, summary
+from pdwatch.service import ServiceReport
+from pdwatch.standing import standing, summary
 from pdwatch.tracked import Policy, Revision, Stage, TrackedWorkflow, TrackedWorkflows
 from tests.adapters.recorded_log import RecordedLog
 

@@ -245,6 +245,8 @@ class RolloutStatus:
     message: str = ""
     pod: str | None = None
     """The pod that ``reason`` is about."""
+    running: tuple[str, ...] = ()
+    """The source digests of the pods that are ready, of any revision, sorted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,7 @@ def rollout_status(deployment: ObservedDeployment, pods: Iterable[ObservedPod]) 
         deployment: The Deployment.
         pods: Its pods, of any revision.
     """
+    pods = tuple(pods)
     missing = _missing(deployment)
     observed = deployment.observed_generation >= deployment.generation
     cause = _cause(deployment, _new_pods(deployment, pods)) if missing and observed else _Cause()
@@ -87,6 +88,7 @@ def rollout_status(deployment: ObservedDeployment, pods: Iterable[ObservedPod]) 
         reason=cause.reason,
         message=cause.message or missing,
         pod=cause.pod,
+        running=_running(pods),
     )
 
 
@@ -174,6 +176,11 @@ def _new_pods(deployment: ObservedDeployment, pods: Iterable[ObservedPod]) -> li
     )
     youngest_first = sorted(candidates, key=lambda pod: pod.created_at or _LONG_AGO, reverse=True)
     return sorted(youngest_first[: deployment.updated], key=lambda pod: pod.name)
+
+
+def _running(pods: Iterable[ObservedPod]) -> tuple[str, ...]:
+    """Return whose engines answer: a pod is ready while its engine answers ``/health``."""
+    return tuple(sorted({pod.source_digest or "" for pod in pods if pod.ready and not pod.terminating}))
 
 
 def _is_blocked(pod: ObservedPod) -> bool:
