@@ -19,6 +19,7 @@ from pdwatch.adapters.watcher import FileWatcher
 from pdwatch.build_slots import BuildSlots
 from pdwatch.delivery import Delivery, World
 from pdwatch.discovery import WorkflowDiscovery
+from pdwatch.endpoint import Endpoint
 from pdwatch.errors import PdwatchError
 from pdwatch.heartbeats import Heartbeats
 from pdwatch.housekeeping import Housekeeping
@@ -107,7 +108,8 @@ async def _serve(
         claims.take(roots)
         tracked, heartbeats = TrackedWorkflows(), Heartbeats()
         service = ServiceReport(systemd, tracked=tracked, heartbeats=heartbeats, log=log)
-        log = log.telling(service.changed)
+        endpoint = Endpoint(tracked, heartbeats)
+        log = log.telling(lambda _: service.changed(), endpoint.take)
         changes: asyncio.Queue[ViewChange] = asyncio.Queue()
         target = await stack.enter_async_context(
             open_target(settings, notify=changes.put_nowait, log=log, heartbeats=heartbeats)
@@ -164,6 +166,7 @@ async def _serve(
         )
         shown = ", ".join(map(str, roots))
         log.emit(Event.DAEMON_STARTED, version=__version__, roots=shown, pid=os.getpid())
+        await stack.enter_async_context(endpoint.listening(settings.http, queue=queue, log=log))
         started = clock()
 
         live_parts = LiveParts(
@@ -197,6 +200,7 @@ async def _serve(
             group.create_task(housekeeping.run(), name="keep house")
             group.create_task(sync(), name="sync")
             group.create_task(service.run(), name="tell systemd")
+            group.create_task(endpoint.run(), name="measure the loop's lag")
 
 
 async def until_signal(work: Coroutine[Any, Any, None], *, log: EventLog, systemd: Systemd) -> None:

@@ -99,6 +99,19 @@ class PortTakenError(PdwatchError):
     exit_code = ExitCode.HELD
 
 
+class EndpointError(PdwatchError):
+    """The HTTP endpoint can't listen where it should."""
+
+    retryable = False
+    exit_code = ExitCode.USAGE
+
+
+class DaemonUnavailableError(PdwatchError):
+    """No daemon answers."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
 class SourceError(PdwatchError):
     """A source file could not be read."""
 

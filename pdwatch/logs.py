@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
 
 import structlog
 
+from pdwatch.core.log_records import Record
 from pdwatch.log_format import processors, record_renderer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 LogFormat: TypeAlias = Literal["auto", "console", "json", "logfmt"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
@@ -69,6 +71,8 @@ class Event(StrEnum):
     IMAGES_PRUNED = "images.pruned"
     PRUNE_FAILED = "prune.failed"
     SYSTEMD_LOST = "systemd.lost"
+    HTTP_LISTENING = "http.listening"
+    HTTP_UNAVAILABLE = "http.unavailable"
     LOG_LOST = "log.lost"
     LOG_RESUMED = "log.resumed"
 
@@ -136,6 +140,8 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.CLUSTER_UNIDENTIFIED: _spec("message remedy", logging.WARNING),
     Event.RECONCILE_FAILED: _spec(_FAILURE, logging.ERROR),
     Event.SYSTEMD_LOST: _spec("message", logging.WARNING),
+    Event.HTTP_LISTENING: _spec("address"),
+    Event.HTTP_UNAVAILABLE: _spec("message remedy", logging.WARNING),
     Event.LOG_LOST: _spec("path message remedy", logging.WARNING),
     Event.LOG_RESUMED: _spec("path"),
 }
@@ -146,7 +152,7 @@ class EventLog:
 
     Args:
         logger: One like structlog's; None is structlog's own, as it is configured when a line is written.
-        told: Called after every line, whether or not its level is written.
+        told: Each is called with every line's record, whether or not its level is written.
         fields: What every line carries.
     """
 
@@ -154,11 +160,11 @@ class EventLog:
         self,
         logger: Any | None = None,
         *,
-        told: Callable[[], None] = lambda: None,
+        told: Sequence[Callable[[Record], None]] = (),
         fields: Mapping[str, object] | None = None,
     ) -> None:
         self._logger = logger
-        self._told = told
+        self._told = tuple(told)
         self._fields: Mapping[str, object] = fields or {}
 
     def bind(self, **fields: object) -> EventLog:
@@ -166,8 +172,8 @@ class EventLog:
         known = {key: value for key, value in fields.items() if value is not None}
         return EventLog(self._logger, told=self._told, fields={**self._fields, **known})
 
-    def telling(self, told: Callable[[], None]) -> EventLog:
-        """Return a log that calls ``told`` after every line."""
+    def telling(self, *told: Callable[[Record], None]) -> EventLog:
+        """Return a log that calls each of ``told`` after every line, with its record."""
         return EventLog(self._logger, told=told, fields=self._fields)
 
     def emit(self, event: Event, **fields: object) -> None:
@@ -192,8 +198,17 @@ class EventLog:
             raise ValueError(f"{event} has no field {', '.join(sorted(unknown))}")
         known = {key: value for key, value in fields.items() if value is not None}
         logger = structlog.get_logger() if self._logger is None else self._logger
-        logger.log(level, str(event), **{**self._fields, **known})
-        self._told()
+        line = {**self._fields, **known}
+        logger.log(level, str(event), **line)
+        if self._told:
+            now = datetime.now(UTC)
+            first = {
+                "timestamp": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}",
+                "level": logging.getLevelName(level).lower(),
+            }
+            record = Record(at=now, fields={**first, "event": str(event), **line})
+            for tell in self._told:
+                tell(record)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
+    from pdwatch.core.daemon_state import Health, Readiness, WorkflowState
     from pdwatch.core.model import (
         BuildRequest,
         BuiltImage,
@@ -211,4 +212,24 @@ class Ground(Protocol):
 
     def intact(self, directory: Path) -> bool:
         """Return whether what a directory lay in is what it was, or was removed along with it."""
+        ...
+
+
+class DaemonState(Protocol):
+    """What a daemon tells of itself, as it is now."""
+
+    def health(self) -> Health:
+        """Return whether every part of it lives."""
+        ...
+
+    def readiness(self) -> Readiness:
+        """Return whether what it tells of the workflows can be relied on."""
+        ...
+
+    def queue(self) -> Mapping[str, int]:
+        """Return how many directories are ``working`` or ``delayed`` until a retry."""
+        ...
+
+    def workflows(self) -> tuple[WorkflowState, ...]:
+        """Return every workflow, in the order in which they were found."""
         ...

@@ -94,6 +94,16 @@ class WorkQueue(Generic[K]):
         """Return once no key is being worked on; keys that wait for their delay don't count."""
         await self._idle.wait()
 
+    @property
+    def working(self) -> int:
+        """How many keys are being worked on."""
+        return len(self._workers)
+
+    @property
+    def delayed(self) -> int:
+        """How many keys wait until they are worked on again."""
+        return len(self._timers)
+
     def _start(self, slot: Slot[K]) -> None:
         self._idle.clear()
         if self._group is not None and slot.key not in self._workers:

@@ -25,6 +25,8 @@ _STEPS = frozenset(
         Event.DAEMON_SYNCED,
         Event.DAEMON_STOPPING,
         Event.DAEMON_STOPPED,
+        Event.HTTP_LISTENING,
+        Event.HTTP_UNAVAILABLE,
         Event.WORKFLOW_FOUND,
         Event.WORKFLOW_CHANGED,
         Event.WORKFLOW_UNCHANGED,

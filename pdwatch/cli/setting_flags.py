@@ -54,6 +54,11 @@ _FLAGS = (
         help="Look at everything this often.  [default: 30]",
     ),
     click.option(
+        "--listen",
+        metavar="HOST:PORT",
+        help="Answer over HTTP there too, for a browser or Prometheus.  [default: a Unix socket alone]",
+    ),
+    click.option(
         "--log-format",
         type=click.Choice(get_args(LogFormat)),
         help="auto is console on a terminal and json otherwise.",
@@ -63,6 +68,7 @@ _FLAGS = (
 _KEYS = {
     "allow_context": "allow_contexts",
     "directories": "roots",
+    "listen": "http.listen",
     "log_format": "log.format",
     "log_level": "log.level",
     "resync": "resync_s",

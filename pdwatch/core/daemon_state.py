@@ -105,6 +105,11 @@ class Health:
     lag_s: float
     hung: tuple[str, ...]
 
+    @property
+    def ok(self) -> bool:
+        """Whether every part lives."""
+        return not self.hung
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:

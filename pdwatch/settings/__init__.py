@@ -1,12 +1,13 @@
 """The settings: one file, the environment and flags, in rising order (docs/settings.md)."""
 
 from pdwatch.settings.load import Effective, load_settings
-from pdwatch.settings.model import LogSettings, RootSettings, Settings, Target, resolved
+from pdwatch.settings.model import HttpSettings, LogSettings, RootSettings, Settings, Target, resolved
 from pdwatch.settings.sources import Given, SettingsFile
 
 __all__ = [
     "Effective",
     "Given",
+    "HttpSettings",
     "LogSettings",
     "RootSettings",
     "Settings",

@@ -12,7 +12,18 @@ if TYPE_CHECKING:
 
     from pdwatch.settings.model import Settings
 
-FIXED = frozenset({"build_network", "context", "keep_images", "target", "undeploy_removed"})
+FIXED = frozenset(
+    {
+        "build_network",
+        "context",
+        "http.allow_remote",
+        "http.listen",
+        "http.socket",
+        "keep_images",
+        "target",
+        "undeploy_removed",
+    }
+)
 """Connections are made, and tasks started, by them when pdwatch starts: another value needs another start."""
 
 
@@ -31,7 +42,7 @@ def reload(old: Settings, new: Settings) -> Reload:
     """Decide what a daemon that runs with ``old`` settings does about ``new`` ones."""
     differing = [name for name, key in KEYS.items() if _value(old, key.path) != _value(new, key.path)]
     waiting = [name for name in differing if name in FIXED]
-    kept = {name: getattr(old, name) for name in waiting}
+    kept = {top: getattr(old, top) for top in (KEYS[name].path[0] for name in waiting)}
     return Reload(
         settings=new.model_copy(update=kept),
         changed=[name for name in differing if name not in FIXED],

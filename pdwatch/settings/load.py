@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from pdwatch.core.listen import parse_listen
 from pdwatch.core.suggestion import did_you_mean
 from pdwatch.errors import SettingsError
 from pdwatch.settings.keys import KEYS, known_at
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+    from pdwatch.settings.model import HttpSettings
     from pdwatch.settings.sources import Given, SettingsFile, Source
 
 DEFAULT = "default"
@@ -78,7 +80,19 @@ def load_settings(
     origins = dict.fromkeys(KEYS, DEFAULT)
     for source in sources:
         origins |= {name: source.origin(name) for name, key in KEYS.items() if _has(source.values, key.path)}
-    return Effective(settings=Settings.model_validate(merged), file=read, origins=origins)
+    settings = Settings.model_validate(merged)
+    _require_loopback(settings.http, origins["http.listen"])
+    return Effective(settings=settings, file=read, origins=origins)
+
+
+def _require_loopback(http: HttpSettings, origin: str) -> None:
+    """Refuse an address that others can reach, unless the settings say that they may."""
+    listen = parse_listen(http.listen) if http.listen else None
+    if listen is not None and not listen.loopback and not http.allow_remote:
+        raise SettingsError(
+            f"{origin}: http.listen: others can reach {http.listen}, and read every log line there",
+            remedy="listen on 127.0.0.1, or set http.allow_remote to true (docs/http.md)",
+        )
 
 
 def _mistakes(source: Source) -> Iterator[str]:

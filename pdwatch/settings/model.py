@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from pdwatch.core.image import image_repository
+from pdwatch.core.listen import parse_listen
 from pdwatch.core.retention import KEPT_IMAGES
 from pdwatch.errors import SettingsError
 from pdwatch.logs import LogFormat, LogLevel
@@ -35,6 +36,18 @@ def _log_file(value: str) -> str:
     if value not in (AUTO, NONE) and not Path(value).expanduser().is_absolute():
         raise PydanticCustomError("log_file", "must be auto, none or an absolute path")
     return value
+
+
+def _listen(value: str) -> str:
+    if parse_listen(value) is None:
+        raise PydanticCustomError("listen", "must be an address and a port, such as 127.0.0.1:9464")
+    return value
+
+
+def _absolute(value: Path) -> Path:
+    if not value.expanduser().is_absolute():
+        raise PydanticCustomError("absolute", "must be an absolute path")
+    return value.expanduser()
 
 
 AUTO, NONE = "auto", "none"
@@ -79,13 +92,24 @@ class LogSettings(Section):
     level: LogLevel = "info"
     """The lowest level that is written."""
     file: Annotated[str, AfterValidator(_log_file)] = AUTO
-    """Where lines go besides stdout: a path, `none`, or `auto`: the state directory unless journald has them."""
+    """Where lines go besides stdout: a path, `none`, or `auto`: the state directory, or the journal."""
     file_level: LogLevel = "info"
     """The lowest level that is written there."""
     max_bytes: Annotated[int, Field(ge=10_000)] = 10_000_000
     """How long the file may grow before it is put aside and another one begun."""
     backups: Annotated[int, Field(ge=0, le=100)] = 5
     """How many files that were put aside are kept."""
+
+
+class HttpSettings(Section):
+    """Where the daemon answers questions about itself."""
+
+    listen: Annotated[str, AfterValidator(_listen)] | None = None
+    """A TCP address, such as `127.0.0.1:9464`; null is none."""
+    allow_remote: bool = False
+    """Whether `listen` may be an address that others can reach: whoever does can read all logs."""
+    socket: Annotated[Path, AfterValidator(_absolute)] | None = None
+    """The path of the Unix socket; null is one by the process's id in the runtime directory."""
 
 
 class Settings(Section):
@@ -119,6 +143,8 @@ class Settings(Section):
     """Seconds between full looks at every file and Deployment, in case an event was lost."""
     log: LogSettings = LogSettings()
     """How log lines look, and which are written."""
+    http: HttpSettings = HttpSettings()
+    """Where the daemon answers questions about itself."""
 
     def at(self, directory: Path) -> RootSettings:
         """Return what holds for a directory: the keys of the innermost root around it, else those above.

@@ -1,0 +1,1 @@
+"""The daemon's HTTP endpoint (docs/http.md), and what reads it."""

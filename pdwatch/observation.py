@@ -1,0 +1,98 @@
+"""What the daemon knows of itself, for whoever asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pdwatch.core.daemon_state import Health, Readiness
+from pdwatch.logs import Event
+from pdwatch.standing import standing, workflow_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from pdwatch.core.daemon_state import Standing, WorkflowState
+    from pdwatch.core.log_records import Record
+    from pdwatch.heartbeats import Heartbeats
+    from pdwatch.tracked import TrackedWorkflow, TrackedWorkflows
+    from pdwatch.workqueue import WorkQueue
+
+_SYNCED_WATCHES = frozenset({"deployments", "pods"})
+"""Those of :mod:`pdwatch.adapters.kubernetes.view` that say when they are back."""
+
+
+class Observation:
+    """Implements :class:`pdwatch.ports.DaemonState`; takes in every log record.
+
+    Args:
+        tracked: The workflows.
+        heartbeats: The parts of the daemon.
+        now: The time of day, with its zone.
+    """
+
+    def __init__(
+        self, tracked: TrackedWorkflows, heartbeats: Heartbeats, *, now: Callable[[], datetime]
+    ) -> None:
+        self.lag_s = 0.0
+        """How late the event loop last was."""
+        self.work: WorkQueue[Path] | None = None
+        """What is being worked on."""
+        self._tracked = tracked
+        self._heartbeats = heartbeats
+        self._now = now
+        self._synced = False
+        self._stale: dict[tuple[str, str], None] = {}
+        self._urls: dict[tuple[str, str], str] = {}
+        self._since: dict[Path, tuple[Standing, datetime]] = {}
+
+    def take(self, record: Record) -> None:
+        """Take in what a record says that is nowhere else, and note which workflows stand otherwise now."""
+        fields = record.fields
+        match fields["event"]:
+            case Event.DAEMON_SYNCED:
+                self._synced = True
+            case Event.ENDPOINT_OPENED:
+                self._urls[fields["namespace"], fields["workflow"]] = fields["url"]
+            case Event.WATCH_DISCONNECTED if fields["resource"] in _SYNCED_WATCHES:
+                self._stale[fields["namespace"], fields["resource"]] = None
+            case Event.WATCH_RESUMED:
+                self._stale.pop((fields["namespace"], fields["resource"]), None)
+            case Event.WORKFLOW_UNCHANGED | Event.ENGINE_OUTPUT:
+                return  # frequent, and change nothing
+        self._note()
+
+    def health(self) -> Health:
+        """Return whether every part of the daemon lives."""
+        return Health(lag_s=self.lag_s, hung=self._heartbeats.overdue())
+
+    def readiness(self) -> Readiness:
+        """Return whether the first sync is done, and every watch has the API server."""
+        stale = tuple(f"{resource} in {namespace}" for namespace, resource in self._stale)
+        return Readiness(synced=self._synced, stale=stale)
+
+    def queue(self) -> Mapping[str, int]:
+        """Return how many directories are worked on, and how many wait for a retry."""
+        work = self.work
+        return {"working": work.working if work else 0, "delayed": work.delayed if work else 0}
+
+    def workflows(self) -> tuple[WorkflowState, ...]:
+        """Return every workflow, in the order in which they were found."""
+        self._note()
+        return tuple(
+            workflow_state(workflow, url=self._url(workflow), since=self._since[workflow.root][1])
+            for workflow in self._tracked
+        )
+
+    def _url(self, workflow: TrackedWorkflow) -> str | None:
+        return self._urls.get(workflow.claim) if workflow.claim else None
+
+    def _note(self) -> None:
+        """Keep since when each workflow has stood as it does."""
+        before = self._since
+        self._since = {}
+        for workflow in self._tracked:
+            known, stands = before.get(workflow.root), standing(workflow)
+            same = known is not None and known[0] is stands
+            self._since[workflow.root] = known if known and same else (stands, self._now())
