@@ -1,23 +1,31 @@
-# Two targets matter: `make demo` sets everything up and runs the main job; `make test` sets everything up and runs
-# every check and test. Both use the testbed: a private Docker, registry and Kubernetes with gVisor.
+# Two targets matter: `make demo` sets everything up and runs the main job on this machine; `make test` sets everything
+# up and runs every check and test, on the testbed: a private Docker, registry and Kubernetes with gVisor.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUNS := $(VENV)/.runs
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check format pytest reference engine-check testbed testbed-down clean
+.PHONY: help demo demo-cluster test check format pytest reference engine-check testbed testbed-down clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-$(STAMP): pyproject.toml
+$(RUNS): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[local]'
+	@touch $@
+
+$(STAMP): $(RUNS)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	@touch $@
 
-demo: $(STAMP) testbed ## set up what is missing, then watch examples/ on the testbed
+demo: $(RUNS) ## set up what is missing, then run examples/ on this machine, without Docker and cluster
+	$(BIN)/pdwatch run --target local examples
+
+demo-cluster: testbed ## set up what is missing, then run examples/ on the testbed
 	$(BIN)/python -m tests.testbed exec -- $(BIN)/pdwatch run examples
 
 test: check engine-check pytest ## set up what is missing, then run every check and test
