@@ -309,7 +309,7 @@ class TestFailing:
         assert ended.status == 1
         assert "hello in namespace" in ended.err
         assert "what ran before goes on serving: CrashLoopBackOff" in ended.err
-        assert "    last words" in ended.err
+        assert '"message":"last words"' in ended.err
         assert "it broke" in ended.err
         assert json.loads(await testbed.pod_http(namespace, "hello", "/run"))["success"]
 
