@@ -13,7 +13,6 @@ from pdwatch.errors import ProgramMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from pdwatch.core.log_records import Record
 
@@ -38,10 +37,9 @@ def unit_is_active() -> bool:
     )
 
 
-def newest_first(*, since: datetime | None) -> Sequence[str]:
-    """Return the command that prints what the unit wrote since then, the newest entry first."""
-    bound = [] if since is None else [f"--since=@{since.timestamp():.6f}"]
-    return [*_COMMAND, "--reverse", *bound]
+def newest_first() -> Sequence[str]:
+    """Return the command that prints what the unit wrote, the newest entry first."""
+    return [*_COMMAND, "--reverse"]
 
 
 def following(cursor: str | None) -> Sequence[str]:

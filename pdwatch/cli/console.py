@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import click
@@ -12,6 +13,8 @@ import click
 from pdwatch.errors import BuildFailedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pdwatch.errors import PdwatchError
 
 _UNKNOWN_WIDTH = 80
@@ -30,6 +33,15 @@ def _understands_escapes(stream: TextIO) -> bool:
 def style(text: str, stream: TextIO, **styles: Any) -> str:
     """Return ``text`` in click's ``styles`` where ``stream`` shows colour, else as it is."""
     return click.style(text, **styles) if coloured(stream) else text
+
+
+@contextmanager
+def stopped_by_ctrl_c() -> Iterator[None]:
+    """Take Ctrl-C for the way to end what the block follows: with exit code 0."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(0)
 
 
 def report_error(error: PdwatchError) -> None:

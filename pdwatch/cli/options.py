@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60}
+_UNITS_AGO = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 BUILD_NETWORK = click.option(
@@ -60,3 +62,21 @@ class DurationType(click.ParamType[float]):
         if matched is None:
             self.fail(f"{value!r} is no time such as 500ms, 90s or 2m.", param, ctx)
         return int(matched[1]) * _UNITS_S[matched[2]]
+
+
+class SinceType(click.ParamType[datetime]):
+    """A time ago, such as ``2h``, or a point in time (ISO 8601), local unless it has an offset."""
+
+    name = "since"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the point in time, aware of its zone; click reports what is none."""
+        ago = re.fullmatch(r"([0-9]{1,6})([smhdw])", value)
+        try:
+            if ago is None:
+                return datetime.fromisoformat(value).astimezone()
+        except ValueError:
+            self.fail(
+                f"{value!r} is neither a time ago, such as 10m, nor one like 2025-01-31T09:00.", param, ctx
+            )
+        return datetime.now().astimezone() - timedelta(**{_UNITS_AGO[ago[2]]: int(ago[1])})
