@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
 import pytest
+
+from pdwatch.cli.main import COMMANDS
+from pdwatch.errors import ExitCode
+from pdwatch.logs import EVENTS
+from pdwatch.measures import METRICS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
@@ -25,3 +31,35 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         or (anchor and anchor not in anchors(target))
     ]
     assert broken == []
+
+
+def page(path: str) -> str:
+    return (ROOT / path).read_text()
+
+
+@pytest.mark.parametrize(
+    "event", [event for event, spec in EVENTS.items() if spec.level >= logging.WARNING], ids=str
+)
+def test_the_troubleshooting_page_has_every_warning_and_error(event: str) -> None:
+    assert f"`{event}`" in page("docs/troubleshooting.md")
+
+
+@pytest.mark.parametrize("code", ExitCode, ids=lambda code: code.name)
+def test_the_troubleshooting_page_has_every_exit_code(code: ExitCode) -> None:
+    assert f"\n| {code.value} |" in page("docs/troubleshooting.md").partition("## Exit codes")[2]
+
+
+@pytest.mark.parametrize("metric", [metric.name for metric in METRICS])
+def test_the_operations_page_has_every_metric(metric: str) -> None:
+    assert f"`{metric}`" in page("docs/operations.md").partition("## Metrics")[2]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readme_has_every_command(command: str) -> None:
+    assert re.search(rf"`pdwatch {command}\b", page("README.md"))
+
+
+def test_the_recording_names_no_machine() -> None:
+    recording = page("docs/recording/session.svg")
+    assert len(recording) < 300_000
+    assert re.search(r"/(tmp|root|home|work|var)/", recording) is None

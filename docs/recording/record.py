@@ -69,9 +69,13 @@ class Recording:
             stderr=terminal,
         )
 
+    def prompt(self) -> None:
+        """Draw a prompt."""
+        self._write("\x1b[1;32m$\x1b[0m ")
+
     def type(self, command: str) -> None:
         """Draw a prompt and a command that is typed at it."""
-        self._write("\x1b[1;32m$\x1b[0m ")
+        self.prompt()
         for word in command.split(" "):
             self.pause(TYPED_S)
             self._write(f"{word} ")
@@ -118,6 +122,7 @@ def perform(recording: Recording) -> None:
         save(recording, "s/goods.cent + ship/goods.cents + ship/; s/500/250/", expect=RUNS)
         ask(recording, url)
         recording.pause(READ_S)
+        recording.prompt()
     finally:
         dev.send_signal(signal.SIGINT)
         dev.wait()
