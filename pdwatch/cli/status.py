@@ -1,4 +1,4 @@
-"""``pdwatch status``: whether a deployed workflow runs, and why not."""
+"""``pdwatch status``: whether what is saved or deployed runs, and why not."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import re
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from pdwatch.cli.console import print_json, style
+from pdwatch.cli.console import coloured, print_json, stopped_by_ctrl_c, style
+from pdwatch.cli.table import age
 from pdwatch.core.model import RolloutPhase
 from pdwatch.core.rollout import rollout_status
 from pdwatch.errors import ExitCode, PdwatchError
@@ -60,37 +61,67 @@ def _name(_context: click.Context, _parameter: click.Parameter, value: str | Non
 
 
 @click.command(name="status")
-@click.argument("name", callback=_name)
+@click.argument("name", callback=_name, required=False)
 @click.option(
-    "-n", "--namespace", callback=_name, help="Where it was deployed.  [default: the context's namespace]"
+    "-n",
+    "--namespace",
+    callback=_name,
+    help="Where it was deployed.  [default: the context's namespace; without NAME, all]",
 )
-@click.option("--context", help="The kubeconfig's context.  [default: its current one]")
+@click.option("--context", help="With NAME: the kubeconfig's context.  [default: its current one]")
+@click.option(
+    "--socket",
+    metavar="PATH|URL",
+    help="Without NAME: where the daemon answers.  [default: all that run on this machine]",
+)
+@click.option("-w", "--watch", is_flag=True, help="Without NAME: show it again whenever it changes.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def command(name: str, namespace: str | None, context: str | None, *, output: str) -> None:
-    """Show whether the workflow NAME runs in the cluster, and why not.
+def command(
+    name: str | None,
+    namespace: str | None,
+    context: str | None,
+    socket: str | None,
+    *,
+    watch: bool,
+    output: str,
+) -> None:
+    """Show whether what you saved is running, or whether the workflow NAME runs in the cluster.
 
-    It is `ready` when every pod that is wanted runs what was deployed last and answers; `progressing` while
-    a rollout goes on; `degraded` when something serves, but not all that is wanted; `not ready` when nothing
-    does. If it is not ready, the reason comes from its pods, their events, and the end of the log.
+    Without NAME it asks the daemons that run here (`pdwatch run`, `pdwatch dev`) about all their workflows:
+    whether the newest save of each is what runs (`yes`, `checking`, `building`, `rolling out`, or `no` and
+    why), from the digest of the files to the digest that the engines run. docs/http.md says how it is known.
 
-    With --output json stdout gets one object: name, namespace, ready (true or false), replicas (pods that
+    With NAME it asks the cluster, and needs no daemon. The workflow is `ready` when every pod that is wanted
+    runs what was deployed last and answers; `progressing` while a rollout goes on; `degraded` when something
+    serves, but not all that is wanted; `not ready` when nothing does. If it is not ready, the reason comes
+    from its pods, their events, and the end of the log.
+
+    With --output json stdout gets a list of the workflows (with --watch another line each time) or, with
+    NAME, one object: name, namespace, ready (true or false), replicas (pods that
     there are) and available (those that answer); then status, stalled, desired, updated, ready_replicas,
     generation, image, source_digest, rolled_back_from (while it is held there), managed (pdwatch made it),
     created_at, reason, message, pods and log.
 
     \b
     Exit codes:
-      0  ready
+      0  ready; without NAME: what is saved runs, of all workflows
       1  not, or not yet
       2  a flag is wrong, or there is no usable kubeconfig
-      3  the API server can't be reached
+      3  the API server can't be reached; without NAME: no daemon answers
       4  there is no such workflow in the namespace
 
     \b
     Examples:
+      pdwatch status --watch
       pdwatch status hello --namespace dev
       pdwatch status hello -o json | jq .reason
     """  # noqa: D301  # click's mark is the character, not the letters
+    if name is None:
+        if context is not None:
+            raise click.UsageError("--context goes with a NAME: a daemon knows its own.")
+        _overview(socket, namespace, watch=watch, output=output)
+    if socket is not None or watch:
+        raise click.UsageError("--socket and --watch go without a NAME.")
     from pdwatch.cli.defaults import with_defaults  # noqa: PLC0415  # `--help` needs no settings
 
     given = with_defaults({"namespace": namespace, "context": context})
@@ -100,6 +131,21 @@ def command(name: str, namespace: str | None, context: str | None, *, output: st
     else:
         click.echo("\n".join(_lines(report)))
     sys.exit(ExitCode.OK if report.status.phase is RolloutPhase.READY else ExitCode.FAILED)
+
+
+def _overview(place: str | None, namespace: str | None, *, watch: bool, output: str) -> NoReturn:
+    from pdwatch.cli import overview  # noqa: PLC0415  # `--help` needs no aiohttp
+
+    if watch:
+        with stopped_by_ctrl_c():
+            asyncio.run(overview.watch(place, namespace, output=output))
+    documents = asyncio.run(overview.look(place, namespace))
+    if output == "json":
+        print_json(documents)
+    else:
+        now, colour = datetime.now(UTC), coloured(sys.stdout)
+        click.echo("\n".join(overview.lines(documents, now=now, colour=colour)))
+    sys.exit(ExitCode.OK if all(each["running"] for each in documents) else ExitCode.FAILED)
 
 
 async def _look(name: str, namespace: str | None, context: str | None) -> _Report:
@@ -189,7 +235,7 @@ def _lines(report: _Report) -> Iterator[str]:
         "image": deployment.image,
         "digest": deployment.source_digest,
         "held": _held(deployment),
-        "age": _age(deployment.created_at, report.now),
+        "age": age(deployment.created_at, report.now),
         "note": None if deployment.managed else "pdwatch did not make this Deployment",
     }
     yield from (f"  {key:9}  {value}" for key, value in details.items() if value)
@@ -210,15 +256,4 @@ def _pod_line(pod: ObservedPod, report: _Report) -> str:
     state = "terminating" if pod.terminating else "ready" if pod.ready else pod.reason or pod.phase.lower()
     old = "" if pod.source_digest == report.deployment.source_digest else ", of an older revision"
     restarts = f", restarts: {pod.restarts}" if pod.restarts else ""
-    return f"{pod.name}  {state}{restarts}{old}, {_age(pod.created_at, report.now)} old"
-
-
-def _age(since: datetime | None, now: datetime) -> str:
-    """Write a time as kubectl does, in its largest unit: ``45s``, ``3m``, ``2h``, ``12d``."""
-    if since is None:
-        return "unknown"
-    seconds = max(0, int((now - since).total_seconds()))
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+    return f"{pod.name}  {state}{restarts}{old}, {age(pod.created_at, report.now)} old"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
-_ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>\d{1,5})")
+_ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
+_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]*)?")
 _LAST_PORT = 65535
 
 
@@ -21,7 +21,7 @@ class ListenAddress:
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        return _is_loopback(self.host)
+        return _is_loopback(self.host.lower())
 
 
 def parse_listen(text: str) -> ListenAddress | None:
@@ -43,10 +43,10 @@ def host_allowed(header: str, listen: ListenAddress | None) -> bool:
         header: The Host header, with or without a port.
         listen: Where the endpoint listens on TCP; None for its socket alone.
     """
-    try:
-        host = urlsplit(f"//{header}").hostname or ""
-    except ValueError:
+    found = _HOST.fullmatch(header)
+    if found is None:
         return False
+    host = found["host"].strip("[]").lower()
     if _is_loopback(host):
         return True
     if listen is None or listen.loopback:
@@ -55,7 +55,7 @@ def host_allowed(header: str, listen: ListenAddress | None) -> bool:
 
 
 def _is_loopback(host: str) -> bool:
-    return host.lower() == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
 
 
 def _is_address(host: str) -> bool:

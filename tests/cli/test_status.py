@@ -13,7 +13,7 @@ import pytest
 from pdwatch.adapters.kubernetes.cluster import ApiCluster
 from pdwatch.adapters.kubernetes.connection import connect
 from pdwatch.adapters.kubernetes.rollout_watch import wait_for_rollout
-from pdwatch.cli.status import _age
+from pdwatch.cli.table import age
 from pdwatch.core.names import DIGEST_ANNOTATION
 from tests.adapters.kubeconfigs import kubeconfig, service_account, with_user
 from tests.adapters.workloads import CRASH, MISSING, workload
@@ -252,7 +252,8 @@ async def test_an_api_server_that_is_not_there_is_told_from_a_missing_workflow(t
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        pytest.param([], "Missing argument 'NAME'", id="no name"),
+        pytest.param(["--context", "c"], "--context goes with a NAME", id="a daemon's context"),
+        pytest.param(["hello", "--watch"], "go without a NAME", id="a cluster to be watched"),
         pytest.param(["./hello"], "'./hello' is no name", id="a directory"),
         pytest.param(["hello", "-n", "../x"], "'../x' is no name", id="no namespace's name"),
         pytest.param(
@@ -268,7 +269,7 @@ async def test_wrong_usage_is_told_before_anything_is_asked(arguments: list[str]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "age"),
+    ("seconds", "written"),
     [
         (-5, "0s"),
         (0, "0s"),
@@ -280,7 +281,7 @@ async def test_wrong_usage_is_told_before_anything_is_asked(arguments: list[str]
         (200_000, "2d"),
     ],
 )
-def test_an_age_is_written_in_its_largest_unit(seconds: int, age: str) -> None:
+def test_an_age_is_written_in_its_largest_unit(seconds: int, written: str) -> None:
     noon = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
-    assert _age(noon - timedelta(seconds=seconds), noon) == age
+    assert age(noon - timedelta(seconds=seconds), noon) == written
