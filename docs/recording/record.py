@@ -25,7 +25,7 @@ from typing import TextIO
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = "order-quote"
-COLUMNS, ROWS = 96, 31
+COLUMNS, ROWS = 104, 31
 TYPED_S = 0.09
 """Between two words that are typed."""
 READ_S = 2.2
