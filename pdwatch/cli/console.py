@@ -44,6 +44,12 @@ def stopped_by_ctrl_c() -> Iterator[None]:
         sys.exit(0)
 
 
+def first_of(failures: BaseExceptionGroup[Any]) -> BaseException:
+    """Return the first of the failures of a group of tasks, however deep the group was."""
+    first = failures.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
+
+
 def report_error(error: PdwatchError) -> None:
     """Print an expected error on stderr: what is wrong, what a failed step had printed, and what to do."""
     click.echo(f"{style('error:', sys.stderr, fg='red', bold=True)} {error.message}", err=True)

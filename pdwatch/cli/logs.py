@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from pdwatch.cli.console import coloured, stopped_by_ctrl_c
-from pdwatch.cli.options import SinceType, WorkflowNameType
+from pdwatch.cli.options import ALL, LineCountType, SinceType, WorkflowNameType
 from pdwatch.cli.setting_flags import CONFIG, settings_of
 from pdwatch.core.log_records import Query, select_last
 from pdwatch.core.suggestion import did_you_mean
@@ -25,20 +25,6 @@ if TYPE_CHECKING:
     from pdwatch.core.log_records import Record
 
 _LINES = 100
-
-
-class LineCountType(click.ParamType[int]):
-    """How many lines: a number, or ``all``."""
-
-    name = "N"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number, -1 for all; click reports what is neither."""
-        if value == "all":
-            return -1
-        if not str(value).isdecimal():
-            self.fail(f"{value!r} is neither a number nor all.", param, ctx)
-        return int(str(value))
 
 
 @click.command(name="logs")
@@ -89,15 +75,16 @@ def command(
       pdwatch logs --since 1h --level warning -o json | jq .message
     """  # noqa: D301  # click's mark is the character, not the letters
     query = Query(level=level, since=since, workflows=frozenset(workflows))
-    shown = lines if lines is not None else _LINES if since is None else -1
+    count = lines if lines is not None else _LINES if since is None else ALL
+    shown = None if count == ALL else count
     from pdwatch.adapters.journal import unit_is_active  # noqa: PLC0415  # `--help` needs none of them
 
     show = _printer(output)
     with stopped_by_ctrl_c():
         if journal or (journal is None and unit_is_active()):
-            _show_journal(query, show, lines=None if shown < 0 else shown, follow=follow)
+            _show_journal(query, show, lines=shown, follow=follow)
         else:
-            _show_files(_log_file(config), query, show, lines=None if shown < 0 else shown, follow=follow)
+            _show_files(_log_file(config), query, show, lines=shown, follow=follow)
 
 
 def _printer(output: RecordFormat) -> Callable[[Iterable[Record]], None]:

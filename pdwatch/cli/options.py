@@ -80,3 +80,21 @@ class SinceType(click.ParamType[datetime]):
                 f"{value!r} is neither a time ago, such as 10m, nor one like 2025-01-31T09:00.", param, ctx
             )
         return datetime.now().astimezone() - timedelta(**{_UNITS_AGO[ago[2]]: int(ago[1])})
+
+
+ALL = -1
+"""As a count of lines."""
+
+
+class LineCountType(click.ParamType[int]):
+    """How many lines: a number, or ``all``."""
+
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number, or :data:`ALL`; click reports what is neither."""
+        if value == "all":
+            return ALL
+        if not value.isdecimal():
+            self.fail(f"{value!r} is neither a number nor all.", param, ctx)
+        return int(value)

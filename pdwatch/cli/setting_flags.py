@@ -124,7 +124,7 @@ def _variables_of_flags() -> Iterator[str]:
     from pdwatch.cli.main import COMMANDS  # noqa: PLC0415  # it imports the commands in turn
 
     for name, module in COMMANDS.items():
-        prefix = f"PDWATCH_{name.upper()}"
+        prefix = f"PDWATCH_{name.upper().replace('-', '_')}"
         if any(variable.startswith(f"{prefix}_") for variable in os.environ):
             yield from _variables(importlib.import_module(module).command, prefix)
 

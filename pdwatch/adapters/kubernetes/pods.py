@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from pdwatch.core.observed import explained, observed_pod
+from pdwatch.core.pod_log import printable
 from pdwatch.errors import ApplyRejectedError
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ _LOG_SILENCE_S = 10.0
 _EVENTS = 100
 _EXPLAINED = 10
 """Pods whose events are asked for; many that fail at once fail alike."""
-_CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
-"""ECMA-48: what sets colours, among others."""
 
 
 async def pods_of(api: Api, deployment: ObservedDeployment) -> tuple[ObservedPod, ...]:
@@ -114,9 +112,4 @@ def _was_restarted(container: Mapping[str, Any]) -> bool:
 
 def _printable(line: bytes) -> str:
     """Decode a line for terminals and logs: without colours, and unable to move anybody's cursor."""
-    text = (
-        _CONTROL_SEQUENCE.sub("", line.decode(errors="replace")).rstrip("\r\n").expandtabs(4)[:_LINE_LENGTH]
-    )
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
+    return printable(line.decode(errors="replace").rstrip("\r\n"))[:_LINE_LENGTH]
