@@ -22,9 +22,9 @@ PAGE = (Path(__file__).parents[2] / "docs/output.md").read_text()
 INVALID = "name: hello\nversion: one\ntriggers: []\n"
 
 
-def documented(command: str) -> dict[str, str]:
+def documented(command: str, detail: str = "") -> dict[str, str]:
     """The fields that the page lists for a command, with their types."""
-    section = PAGE.partition(f"## `pdwatch {command}`\n")[2].partition("\n## ")[0]
+    section = PAGE.partition(f"## `pdwatch {command}`{detail}\n")[2].partition("\n## ")[0]
     return dict(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", section, re.MULTILINE))
 
 
@@ -45,24 +45,33 @@ def commands(command: click.Command = cli, path: tuple[str, ...] = ()) -> Iterat
 
 
 def fields(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every field of a document with its value; those of objects in lists as ``list[].field``."""
+    """Every field of a document with its value; nested ones as ``object.field`` and ``list[].field``."""
     for name, part in value.items():
         yield f"{prefix}{name}", part
+        if isinstance(part, dict):
+            yield from fields(part, f"{prefix}{name}.")
         for each in part if isinstance(part, list) else ():
             if isinstance(each, dict):
                 yield from fields(each, f"{prefix}{name}[].")
 
 
-JSON_TYPES = {bool: "boolean", int: "integer", str: "string", list: "list", type(None): "null"}
+JSON_TYPES = {
+    bool: "boolean",
+    dict: "object",
+    int: "integer",
+    list: "list",
+    str: "string",
+    type(None): "null",
+}
 
 
-def assert_as_documented(command: str, document: dict[str, Any]) -> None:
-    rows = documented(command)
+def assert_as_documented(command: str, document: dict[str, Any], detail: str = "") -> None:
+    rows = documented(command, detail)
     found = list(fields(document)) if command != "deploy" else list(document.items())
     assert {name for name, _ in found} <= rows.keys()
-    assert {
-        name for name, kind in rows.items() if "[]" not in name and "absent" not in kind
-    } <= document.keys()
+    assert {name for name, kind in rows.items() if "[]" not in name and "absent" not in kind} <= {
+        name for name, _ in found
+    }
     wrong = [
         (name, value) for name, value in found if JSON_TYPES[type(value)] not in rows[name].split(" or ")
     ]
