@@ -152,7 +152,13 @@ def _timed(metric: Metric, field_ms: str) -> _Rule:
 
 
 def _watch_restarted(cause: str) -> _Rule:
-    return WATCH_RESTARTS, lambda fields: {"cause": cause, "resource": fields["resource"]}, None
+    def labels(fields: Mapping[str, Any]) -> Mapping[str, str] | None:
+        """Leave out what is but asked for now and then, such as the events of a pod."""
+        resource = fields["resource"]
+        watched = resource in WATCH_RESTARTS.labels["resource"]
+        return {"cause": cause, "resource": resource} if watched else None
+
+    return WATCH_RESTARTS, labels, None
 
 
 def _rolled_out(fields: Mapping[str, Any]) -> Mapping[str, str] | None:

@@ -98,6 +98,7 @@ def told(event: Event, **fields: Any) -> dict[str, tuple[dict[str, str], float]]
             {"watch_restarts_total": ({"cause": "disconnected", "resource": "pods"}, 1)},
             id="a watch that breaks off",
         ),
+        pytest.param(Event.WATCH_DISCONNECTED, {"resource": "events"}, {}, id="a question that is no watch"),
         pytest.param(Event.ENGINE_OUTPUT, {"message": "secret"}, {}, id="what workflows write"),
     ],
 )

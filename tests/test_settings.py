@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdwatch.errors import ExitCode, SettingsError
-from pdwatch.settings import Given, LogSettings, RootSettings, Settings, load_settings
+from pdwatch.settings import Given, HttpSettings, LogSettings, RootSettings, Settings, load_settings
 from pdwatch.settings.keys import KEYS
 from pdwatch.settings.sources import SYSTEM_FILE, find_file, unknown_variables
 
@@ -53,7 +53,8 @@ def test_the_sample_has_every_key_with_its_default():
     assert loaded(path) == Settings(roots=(RootSettings(path=REPOSITORY / "config/../examples"),))
     text = path.read_text()
     assert all(f"\n{key}:" in text for key in Settings.model_fields)
-    assert all(f"\n  {key}:" in text for key in LogSettings.model_fields)
+    sections = (*LogSettings.model_fields, *HttpSettings.model_fields)
+    assert all(f"\n  {key}:" in text for key in sections)
 
 
 @pytest.mark.parametrize("text", ["", "# namespace: dev\n"], ids=["empty", "comments"])
@@ -104,6 +105,21 @@ def test_every_key_has_a_variable_of_its_own():
     variables = [key.variable for key in KEYS.values()]
     assert len(set(variables)) == len(variables)
     assert {"PDWATCH_NAMESPACE", "PDWATCH_LOG_LEVEL", "PDWATCH_RESYNC_S"} <= set(variables)
+
+
+@pytest.mark.parametrize(
+    ("listen", "others"),
+    [("127.0.0.1:0", False), ("[::1]:9464", False), ("localhost:1", False), ("0.0.0.0:1", True)],
+)
+def test_an_address_that_others_can_reach_takes_a_word_from_any_source(
+    tmp_path: Path, listen: str, *, others: bool
+):
+    path = written(tmp_path, f"http: {{listen: '{listen}'}}\n")
+    if others:
+        assert refused(path) == [
+            f"{path}:1: http.listen: others can reach {listen}, and read every log line there"
+        ]
+    assert loaded(path, {"PDWATCH_HTTP_ALLOW_REMOTE": "true"}).http.listen == listen
 
 
 def test_relative_roots_count_from_the_file_and_tilde_from_home(tmp_path: Path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from pdwatch.policies import Policies
-from pdwatch.settings import LogSettings, RootSettings, Settings
+from pdwatch.settings import HttpSettings, LogSettings, RootSettings, Settings
 from pdwatch.settings.changes import FIXED, reload
 from pdwatch.settings.keys import KEYS
 from pdwatch.tracked import Policy
@@ -40,6 +40,12 @@ def policies(**settings: Any) -> Policies:
         pytest.param({"context": "x", "target": "local"}, [], ["context", "target"], id="what has to wait"),
         pytest.param({"context": "x", "builds": 5}, ["builds"], ["context"], id="some of both"),
         pytest.param({"log": LogSettings(level="debug")}, ["log.level"], [], id="in a section"),
+        pytest.param(
+            {"http": HttpSettings(listen="127.0.0.1:1")},
+            [],
+            ["http.listen"],
+            id="in a section that has to wait",
+        ),
         pytest.param({"roots": (RootSettings(path=Path("b")),)}, ["roots"], [], id="roots"),
         pytest.param(
             {"roots": (RootSettings(path=Path("a"), secrets=True),)}, ["roots"], [], id="a root's own setting"
@@ -52,7 +58,7 @@ def test_a_reload_tells_what_takes_effect_and_what_has_to_wait(
     old = Settings(roots=(RootSettings(path=Path("a")),), context="old")
     decided = reload(old, old.model_copy(update=changed))
     assert (list(decided.changed), list(decided.waiting)) == (effective, waiting)
-    kept = {key: getattr(old, key) for key in waiting}
+    kept = {key: getattr(old, key) for key in (name.partition(".")[0] for name in waiting)}
     assert decided.settings == old.model_copy(update=changed | kept)
 
 

@@ -200,6 +200,27 @@ def test_a_pod_that_blocks_is_told_before_one_that_only_starts_slowly() -> None:
     assert rollout_status(two, [slow, CRASHING]).pod == CRASHING.name
 
 
+@pytest.mark.parametrize(
+    ("pods", "running"),
+    [
+        pytest.param([], (), id="there is none"),
+        pytest.param([pod(ready=True)], (NEW,), id="it answers"),
+        pytest.param([pod(), pod("a", source_digest=OLD, ready=True)], (OLD,), id="only the old one answers"),
+        pytest.param([pod(ready=True), pod("a", source_digest=OLD, ready=True)], (NEW, OLD), id="both do"),
+        pytest.param(
+            [pod(ready=True), pod("a", source_digest=OLD, ready=True, terminating=True)],
+            (NEW,),
+            id="the old one is being stopped",
+        ),
+        pytest.param([pod(ready=True), pod("a", ready=True)], (NEW,), id="of replicas each digest once"),
+    ],
+)
+def test_what_runs_are_the_digests_of_the_pods_that_answer(
+    pods: list[ObservedPod], running: tuple[str, ...]
+) -> None:
+    assert rollout_status(deployment(), pods).running == tuple(sorted(running))
+
+
 def test_a_rollout_that_was_complete_is_degraded_and_not_stalled() -> None:
     status = rollout_status(replace(FIRST, rolled_out=True), [CRASHING])
 
