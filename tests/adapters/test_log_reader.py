@@ -68,12 +68,17 @@ def test_a_line_that_is_not_whole_yet_is_left_for_later(path: Path):
         assert numbers(next(reader.appended())) == [1]
 
 
+def write(log: LogFile, numbers: Iterable[int]) -> None:
+    for number in numbers:
+        log.write(line(number))
+
+
 def test_every_line_is_followed_once_across_many_rotations(path: Path):
     log, count = open_log(path), 150
     log.write(line(0))
     with LogReader(path) as reader:
         seen = numbers(reader.newest_first())
-        writer = threading.Thread(target=lambda: [log.write(line(number)) for number in range(1, count)])
+        writer = threading.Thread(target=write, args=(log, range(1, count)))
         writer.start()
         batches = reader.appended()
         while len(seen) < count:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -99,3 +102,28 @@ async def test_an_api_server_that_is_not_there_is_told(tmp_path: Path):
     path = kubeconfig(tmp_path / "config", "http://127.0.0.1:1")
     ended = await pdwatch("pod-logs", "hello", environ={"KUBECONFIG": str(path)})
     assert ended.status == 3
+
+
+async def test_following_ends_with_ctrl_c_and_quietly_when_nobody_reads(
+    environ: Mapping[str, str], namespace: str
+):
+    for end in ("ctrl-c", "a closed pipe"):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "pdwatch", "pod-logs", "hello", "-n", namespace, "-f"),
+            env={**os.environ, **environ},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        async with asyncio.timeout(60):
+            assert b"hello-" in await process.stdout.readline()
+            if end == "ctrl-c":
+                process.send_signal(signal.SIGINT)
+                assert await process.wait() == 0
+            else:
+                process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+                async with connect(kubeconfig=environ["KUBECONFIG"]) as api:
+                    await ApiCluster(api).apply(workload(namespace, SAYS, digest="sha256:" + "2" * 64))
+                assert await process.wait() == 1
+            assert await process.stderr.read() == b""
