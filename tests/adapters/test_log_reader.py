@@ -51,6 +51,16 @@ def test_files_that_were_put_aside_are_read_too_newest_first(path: Path):
         assert numbers(reader.newest_first()) == list(reversed(range(30)))
 
 
+def test_files_that_nobody_had_to_read_are_not_taken_for_new_ones(path: Path):
+    log = open_log(path)
+    for number in range(30):
+        log.write(line(number))
+    with LogReader(path) as reader:
+        assert numbers([next(reader.newest_first())]) == [29]
+        log.write(line(30))
+        assert numbers(next(reader.appended())) == [30]
+
+
 def test_the_logs_of_several_daemons_are_put_into_one_order(path: Path):
     logs = [open_log(path), open_log(path)]
     for number in range(20):
