@@ -52,6 +52,7 @@ def command(targets: tuple[Path, ...], wanted: str | None, junit: Path | None, o
       0  all passed
       1  something failed, or a fixture or a workflow is not valid
       2  a flag is wrong
+      3  there is no deno on this machine
       4  there is no such DIR or NODE, or no case to run
 
     \b
