@@ -1,8 +1,8 @@
 """Record the terminal session that README.md opens with: a real ``pdwatch dev``, real requests, real saves.
 
 It works on a copy of ``examples/order-quote`` in a temporary directory, which the recording calls ``~``. A
-prompt and what is typed at it are drawn; everything else is what the programs wrote. Pauses are made as long
-as it takes to read, and no longer. See README.md here.
+prompt and what is typed at it are drawn; everything else is what the programs wrote. It takes the time
+of somebody who types and reads. See README.md here.
 """
 # ruff: noqa: INP001  # a script of its own
 
@@ -77,9 +77,9 @@ class Recording:
         """Draw a prompt and a command that is typed at it."""
         self.prompt()
         for word in command.split(" "):
-            self.pause(TYPED_S)
+            time.sleep(TYPED_S)
             self._write(f"{word} ")
-        self.pause(4 * TYPED_S)
+        time.sleep(4 * TYPED_S)
         self._write("\r\n")
 
     def until(self, pattern: str) -> re.Match[str]:
@@ -97,10 +97,6 @@ class Recording:
             self._write(text)
         return found
 
-    def pause(self, seconds: float) -> None:
-        """Let time pass in the recording alone."""
-        self._shown_s += seconds
-
     def _write(self, text: str) -> None:
         now = time.monotonic()
         self._shown_s, self._last = self._shown_s + min(now - self._last, IDLE_S), now
@@ -113,7 +109,7 @@ def perform(recording: Recording) -> None:
     dev = recording.start(f"exec pdwatch dev {EXAMPLE}")
     try:
         url = recording.until(rf"(http://\S+/run)\s[^$]*{RUNS}")[1]
-        recording.pause(READ_S)
+        time.sleep(READ_S)
         ask(recording, url)
         save(recording, "s/net + vat }/net + vat + 500 }/", expect=RUNS)
         ask(recording, url)
@@ -121,7 +117,7 @@ def perform(recording: Recording) -> None:
         ask(recording, url)
         save(recording, "s/goods.cent + ship/goods.cents + ship/; s/500/250/", expect=RUNS)
         ask(recording, url)
-        recording.pause(READ_S)
+        time.sleep(READ_S)
         recording.prompt()
     finally:
         dev.send_signal(signal.SIGINT)
@@ -135,7 +131,7 @@ def ask(recording: Recording, url: str) -> None:
     asked = recording.start(command)
     recording.until(r'"total":\d+\}\s')
     asked.wait()
-    recording.pause(READ_S)
+    time.sleep(READ_S)
 
 
 def save(recording: Recording, edit: str, *, expect: str) -> None:
@@ -144,7 +140,7 @@ def save(recording: Recording, edit: str, *, expect: str) -> None:
     recording.type(command)
     recording.start(command).wait()
     recording.until(expect)
-    recording.pause(READ_S)
+    time.sleep(READ_S)
 
 
 def main() -> None:
