@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 
 import click
@@ -102,6 +103,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; the only place that turns a :class:`PdwatchError` into an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what can't be encoded is to be seen, not to end pdwatch
+            stream.reconfigure(errors="backslashreplace")
     try:
         cli(prog_name="pdwatch")
     except PdwatchError as error:

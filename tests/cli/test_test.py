@@ -305,6 +305,14 @@ class TestOfWhatIsRun:
         assert (await pdwatch("test", "--fast")).status == 2
 
 
+async def test_half_a_sign_is_shown_as_it_is_written(tmp_path: Path) -> None:
+    half = r'export default (ctx) => (ctx.log.info("\ud83d"), "\ud83d");'
+    ended = await greet_against(tmp_path, {"expected": "whole"}, half)
+    assert r'expected "whole", got "\ud83d"' in ended.out
+    shown = await pdwatch("test", tmp_path, "--output", "json")
+    assert json.loads(shown.out)["workflows"][0]["cases"][0]["log"] == ["INFO [greet] \ud83d"]
+
+
 async def test_junit_has_a_case_for_each_and_an_error_for_each_problem(tmp_path: Path) -> None:
     fixtures = {"good": {"expected": 1}, "bad": {"expected": "<2>"}, "odd": {"expect": 1, "x": 1}}
     root = workflow(tmp_path / "hello", dict.fromkeys(fixtures, "export default () => 1;"), fixtures)

@@ -187,6 +187,16 @@ export default function run(ctx: Context): Promise<number> {
     assert "canary" not in log
 
 
+async def test_a_node_that_logs_half_a_sign_ends_nothing(hello: Path):
+    types = 'import type { Context } from "pipedreamer";\n'
+    node = r'export default (ctx: Context) => (ctx.log.info("\ud83d"), Promise.resolve("done"));'
+    save(hello, types + node)
+    async with running_dev(hello) as dev:
+        assert await dev.run() == {"greet": "done"}
+        assert (await dev.daemon.until("engine.output", node="greet"))["message"] == "\ud83d"
+        assert await dev.run() == {"greet": "done"}
+
+
 async def test_a_killed_engine_is_started_again_and_told(dev: Dev):
     (engine,) = dev.engines()
     mark = dev.daemon.mark
