@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,6 +98,18 @@ async def test_once_the_server_is_warm_an_edit_needs_no_full_check(saves: Saves)
     await saves.save(word='export const word = "goodbye";\n')
     await saves.save(greet=GOOD.replace("word)", "word + word)"))
     assert saves.full == [GOOD]
+
+
+async def test_all_that_deno_offers_a_node_passes(saves: Saves):
+    await saves.save(greet="export default () => [navigator.userAgent, typeof caches, typeof self];\n")
+
+
+@pytest.mark.parametrize("options", ["null", "[1]", '"strict"'])
+async def test_compiler_options_that_are_none_are_deno_s_to_judge(saves: Saves, options: str):
+    (saves.root / "deno.json").write_text(f'{{"compilerOptions": {options}}}')
+    with suppress(BuildFailedError):
+        await saves.save(greet=GOOD, word=WORD)
+    assert len(saves.full) == 1
 
 
 async def test_an_error_in_a_module_that_was_not_saved_is_found_and_told_by_the_full_check(saves: Saves):

@@ -6,7 +6,6 @@ Nothing is ever written into a workflow's directory (docs/adr/0013-local-target.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import tempfile
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from pdwatch.core.build_context import ContextEntry
     from pdwatch.core.model import SourceSnapshot
 
-_LIBRARIES = ("esnext", "deno.ns", "deno.shared_globals")
-"""What nodes can use, which the type check takes less long to read than all that Deno knows of browsers."""
 _PREFIX = "pdwatch-local-"
 _LOCK = "lock"
 
@@ -108,9 +105,7 @@ def _deno_config(snapshot: SourceSnapshot) -> bytes:
     name = DENO_CONFIGS[0] if file is None else file.path
     merged = merged_deno_config(name, content, settings=settings)
     assert isinstance(merged, bytes), "a snapshot whose deno.json has problems is not valid"
-    config = json.loads(merged)
-    config["compilerOptions"] = {"lib": _LIBRARIES, **config.get("compilerOptions", {})}
-    return json.dumps(config).encode()
+    return merged
 
 
 def _linked(snapshot: SourceSnapshot) -> tuple[str, ...]:
