@@ -63,8 +63,8 @@ def test_without_deno_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: 
     ("text", "line", "port"),
     [
         pytest.param(
-            {"level": "info", "message": "listening", "args": [{"port": 4711}]},
-            OutputLine(level="info", message="listening", detail='{"port": 4711}'),
+            {"level": "info", "message": "listening", "args": [{"port": 4711, "sourceDigest": None}]},
+            OutputLine(level="info", message="listening", detail='{"port": 4711, "sourceDigest": null}'),
             4711,
             id="the engine listens",
         ),
@@ -73,6 +73,12 @@ def test_without_deno_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: 
             OutputLine(level="warn", message="listening", node="greet", run_id="r", detail='{"port": 1}'),
             None,
             id="a node says so",
+        ),
+        pytest.param(
+            {"level": "info", "message": "listening", "args": [{"port": 1}]},
+            OutputLine(level="info", message="listening", detail='{"port": 1}'),
+            None,
+            id="a node's module says so when it is imported",
         ),
         pytest.param("plain", OutputLine(level="info", message="plain"), None, id="plain text"),
         pytest.param(
@@ -86,8 +92,8 @@ def test_without_deno_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: 
             id="a level that there is not",
         ),
         pytest.param(
-            {"level": "info", "message": "listening", "args": [{"port": "here"}]},
-            OutputLine(level="info", message="listening", detail='{"port": "here"}'),
+            {"level": "info", "message": "listening", "args": [{"port": "here", "sourceDigest": ""}]},
+            OutputLine(level="info", message="listening", detail='{"port": "here", "sourceDigest": ""}'),
             None,
             id="a port that is none",
         ),
@@ -116,6 +122,11 @@ def test_a_line_is_shown_with_its_node_and_what_was_logged_with_it():
             f"error: SyntaxError: Expression expected\n  | ~\n    at file://{APP}/nodes/greet.ts:2:1\n",
             "/flows/hello/nodes/greet.ts:2:1: SyntaxError: Expression expected",
             id="syntax",
+        ),
+        pytest.param(
+            f"TS2304 [ERROR]: Cannot find name 'x'.\n    at file://{APP}/nodes/say%20hi%23.ts:1:2\n",
+            "/flows/hello/nodes/say hi#.ts:1:2: TS2304 [ERROR]: Cannot find name 'x'.",
+            id="a name that a URL spells otherwise",
         ),
         pytest.param("", "Deno's check failed", id="nothing"),
     ],

@@ -174,7 +174,9 @@ def parse_line(text: str, *, level: str) -> tuple[OutputLine, int | None]:
 
 def _port_of(line: OutputLine, arguments: list[Any]) -> int | None:
     match line, arguments:
-        case OutputLine(message="listening", node=None, run_id=None), [{"port": int(port)}]:
+        case OutputLine(message="listening", node=None, run_id=None), [
+            {"port": int(port), "sourceDigest": _}
+        ]:
             return port
     return None
 

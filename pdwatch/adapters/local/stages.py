@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from pdwatch.adapters.local.deno import engine_command
 from pdwatch.adapters.local.staging import linked_trees, stage
@@ -39,7 +41,8 @@ class Stage:
     def in_workflow(self, text: str) -> str:
         """Return what Deno says of the stage as if it had said it of the workflow's own directory."""
         own = text.replace(f"{self.app.as_uri()}/{ENGINE_DIRECTORY}/", f"{ENGINE_DIRECTORY}/")
-        return own.replace(f"{self.app.as_uri()}/", f"{self.snapshot.root}/")
+        below = re.escape(f"{self.app.as_uri()}/")
+        return re.sub(rf"{below}(\S*)", lambda found: f"{self.snapshot.root}/{unquote(found[1])}", own)
 
 
 class Stages:
