@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -65,7 +64,8 @@ def _from(tokens: Sequence[_Token], place: int) -> str | None:
     begin = [token.text for token in tokens[place : place + 2]]
     if begin[:1] == ["type"] and begin[1:] not in (["from"], [","]):
         return None
-    for token, following in pairwise(islice(tokens, place, None)):
+    for index in range(place, len(tokens) - 1):
+        token, following = tokens[index], tokens[index + 1]
         if token == _Token("word", "from") and following.kind == "string":
             return following.text
         closed = token == _Token("sign", "}")
