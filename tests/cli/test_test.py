@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cli.command import pdwatch
+from tests.e2e.dev import children, gone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -303,6 +307,37 @@ class TestOfWhatIsRun:
 
     async def test_an_unknown_flag_exits_with_2(self) -> None:
         assert (await pdwatch("test", "--fast")).status == 2
+
+
+async def test_a_file_that_is_shipped_is_found_beside_the_workflow_as_in_a_pod(tmp_path: Path) -> None:
+    read = 'export default () => Deno.readTextFile("prompts/short.txt");'
+    fixtures = {"greet": {"expected": "Be brief."}}
+    root = workflow(
+        tmp_path / "hello", {"greet": read}, fixtures, config='{timeout: 2s, include: ["prompts/*"]}'
+    )
+    (root / "prompts").mkdir()
+    (root / "prompts/short.txt").write_text("Be brief.")
+    ended = await pdwatch("test", root)
+    assert ended.status == 0, ended.out
+
+
+async def test_when_it_is_killed_deno_ends_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = "export default (_ctx, input) => input === 'hang' ? new Promise(() => {}) : input;"
+    cases = [{"name": name, "input": name, "expected": name} for name in ("one", "hang")]
+    root = workflow(tmp_path / "hello", {"greet": node}, {"greet": cases}, config="{timeout: 30m}")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pdwatch", "test", root), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    while b"greet: one" not in await process.stdout.readline():
+        assert not process.stdout.at_eof()
+    (deno,) = children(process.pid)
+    watched = os.pidfd_open(deno)
+    process.kill()
+    await process.wait()
+    await gone(watched)
+    os.close(watched)
 
 
 async def test_half_a_sign_is_shown_as_it_is_written(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,3 +54,15 @@ def children(pid: int) -> set[int]:
     """Return the ids of a process's children."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return {int(child) for thread in threads for child in (thread / "children").read_text().split()}
+
+
+async def gone(pidfd: int) -> None:
+    """Return once the process of a descriptor has ended."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(pidfd, ended.set)
+    try:
+        async with asyncio.timeout(60):
+            await ended.wait()
+    finally:
+        loop.remove_reader(pidfd)

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from tests.cli.command import pdwatch
 from tests.e2e.daemon import running_daemon
-from tests.e2e.dev import running_dev
+from tests.e2e.dev import gone, running_dev
 from tests.e2e.local_server import serving
 
 if TYPE_CHECKING:
@@ -256,18 +256,6 @@ async def test_when_it_is_killed_an_engine_that_never_looks_up_ends_too(hello: P
             await run
         os.close(watched)
         await dev.daemon.process.wait()
-
-
-async def gone(pidfd: int) -> None:
-    """Return once the process of a descriptor has ended."""
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    loop.add_reader(pidfd, ended.set)
-    try:
-        async with asyncio.timeout(60):
-            await ended.wait()
-    finally:
-        loop.remove_reader(pidfd)
 
 
 async def test_a_directory_without_a_workflow_is_refused_by_name(tmp_path: Path):

@@ -6,7 +6,7 @@ import asyncio
 import ctypes
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from pdwatch.adapters.local.deno import deno_environment
 
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG = 1
 """prctl(2)."""
-_LINE_BYTES = 1 << 20
 _libc = ctypes.CDLL(None)
 
 
 async def start_child(
-    command: Sequence[str], *, directory: Path, stdin: int = asyncio.subprocess.DEVNULL, stderr: int
+    command: Sequence[str],
+    *,
+    directory: Path,
+    stdin: int | IO[bytes] = asyncio.subprocess.DEVNULL,
+    stderr: int | IO[bytes],
+    longest_line: int = 1 << 20,
 ) -> asyncio.subprocess.Process:
     """Start Deno, with its standard output piped, to be killed by the kernel once pdwatch is gone.
 
@@ -32,6 +36,7 @@ async def start_child(
         directory: Where it works.
         stdin: Its standard input, as asyncio takes it.
         stderr: Its standard error.
+        longest_line: How many bytes of its standard output can be read as one line.
 
     Raises:
         OSError: It can't be started.
@@ -43,7 +48,7 @@ async def start_child(
         stdin=stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=stderr,
-        limit=_LINE_BYTES,
+        limit=longest_line,
         start_new_session=True,
         preexec_fn=_ending_with(os.getpid()),  # it calls into the kernel and nowhere else
     )

@@ -8,7 +8,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from pdwatch.adapters.engine import HARNESS, harness_files
-from pdwatch.adapters.local.deno import deno_environment
+from pdwatch.adapters.local.children import start_child
 from pdwatch.adapters.local.staging import linked_trees, stage, stage_area
 from pdwatch.core.build_context import ENGINE_DIRECTORY
 from pdwatch.core.fixture_plan import harness_plan
@@ -53,13 +53,12 @@ async def outcomes(
         await asyncio.to_thread(stage, snapshot, app, engine=harness_files())
         plan.write_text(json.dumps(harness_plan(cases, snapshot.spec, directory=str(app), mark=mark)))
         with plan.open("rb") as stdin, complaints.open("wb") as stderr:
-            process = await asyncio.create_subprocess_exec(
-                *_command(deno, app, linked_trees(snapshot)),
-                env=deno_environment(),
+            process = await start_child(
+                _command(deno, app, linked_trees(snapshot)),
+                directory=app,
                 stdin=stdin,
-                stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
-                limit=_LONGEST_LINE,
+                longest_line=_LONGEST_LINE,
             )
         try:
             count = 0
