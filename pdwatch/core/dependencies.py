@@ -10,6 +10,7 @@ import json
 import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from pdwatch.core.build_context import LOCK_FILE, PACKAGE_FILE, ContextFile, ContextLink
 from pdwatch.core.image_config import EPOCH, ImageConfig
@@ -52,7 +53,8 @@ class ImportMap:
     """How specifiers resolve in a workflow directory.
 
     That is the import map of ``deno.json`` (WHATWG HTML, "Import maps", with Deno's own rule that ``"a":
-    "npm:b@1"`` stands for ``a/…`` too), and the names of the packages in ``package.json``.
+    "npm:b@1"`` stands for ``a/…`` too), and the names of the packages in ``package.json``, those for
+    development among them.
     """
 
     imports: Mapping[str, str] = field(default_factory=dict)
@@ -63,13 +65,14 @@ class ImportMap:
     def of(cls, config: Mapping[str, Any], package: Mapping[str, Any]) -> ImportMap:
         """Read it from ``deno.json`` and ``package.json``; what has another shape is left out."""
         scopes = config.get("scopes")
-        dependencies = package.get("dependencies")
         return cls(
             imports=_strings(config.get("imports")),
             scopes={key: _strings(value) for key, value in scopes.items()}
             if isinstance(scopes, dict)
             else {},
-            packages=frozenset(dependencies) if isinstance(dependencies, dict) else frozenset(),
+            packages=frozenset(
+                {*_strings(package.get("dependencies")), *_strings(package.get("devDependencies"))}
+            ),
         )
 
     def resolve(self, specifier: str, importer: str) -> str | None:
@@ -93,7 +96,8 @@ class ImportMap:
         if mapped is not None:
             specifier, importer = mapped, ""
         if specifier.startswith(_LOCAL):
-            path = posixpath.normpath(posixpath.join("/", posixpath.dirname(importer), specifier))
+            written = unquote(specifier.partition("?")[0].partition("#")[0])  # it is a URL, and names a file
+            path = posixpath.normpath(posixpath.join("/", posixpath.dirname(importer), written))
             return f".{path}"
         if specifier.startswith((_NPM, *_REMOTE)) or _package(specifier) in self.packages:
             return specifier
@@ -170,8 +174,12 @@ def fetch_files(
     }
     if lock is not None:
         files[LOCK_FILE] = _without_workspace(lock)
-    if any(not each.specifier.startswith((_NPM, *_REMOTE)) for each in wanted):
-        files[PACKAGE_FILE] = json.dumps({"dependencies": package["dependencies"]}).encode()
+    named = {_package(each.specifier) for each in wanted if not each.specifier.startswith((_NPM, *_REMOTE))}
+    if named:
+        of_development = _strings(package.get("devDependencies")).items()
+        imported = {name: version for name, version in of_development if name in named}
+        dependencies = {**imported, **_strings(package.get("dependencies"))}
+        files[PACKAGE_FILE] = json.dumps({"dependencies": dependencies}).encode()
     return files
 
 

@@ -29,7 +29,7 @@ IMPORTS = ImportMap.of(
         },
         "scopes": {"./lib/": {"id": "npm:other@1"}},
     },
-    {"dependencies": {"ms": "^2", "@scope/a": "1"}},
+    {"dependencies": {"ms": "^2", "@scope/a": "1"}, "devDependencies": {"yaml": "2"}},
 )
 CHALK = ThirdPartyImport(specifier="npm:chalk@5", importer="nodes/a.ts")
 PATH = ThirdPartyImport(specifier="jsr:@std/path@1", importer="nodes/a.ts")
@@ -51,8 +51,10 @@ BARE = ThirdPartyImport(specifier="ms", importer="nodes/a.ts")
         pytest.param("local/x", None, id="below a key of a file"),
         pytest.param("ms", "ms", id="a package of package.json"),
         pytest.param("@scope/a/sub", "@scope/a/sub", id="below a package with a scope"),
+        pytest.param("yaml", "yaml", id="a package for development"),
         pytest.param("@scope/b", None, id="another package"),
         pytest.param("./b.ts", "./nodes/b.ts", id="beside"),
+        pytest.param("./b%20%23.ts?v=1#x", "./nodes/b #.ts", id="beside, as a URL spells it"),
         pytest.param("../../../b.ts", "./b.ts", id="never above the root"),
         pytest.param("node:fs", None, id="built in"),
         pytest.param("data:text/javascript,1", None, id="a data URL"),
@@ -117,6 +119,12 @@ def test_the_packages_of_package_json_go_along_when_one_is_imported_by_its_name(
     package = {"scripts": {"postinstall": "x"}, "dependencies": {"ms": "2"}}
     files = fetch_files([BARE], lock=None, package=package)
     assert json.loads(files["package.json"]) == {"dependencies": {"ms": "2"}}
+
+
+def test_of_the_packages_for_development_only_what_is_imported_goes_along() -> None:
+    package = {"dependencies": {"a": "1"}, "devDependencies": {"ms": "2", "eslint": "9"}}
+    files = fetch_files([BARE], lock=None, package=package)
+    assert json.loads(files["package.json"]) == {"dependencies": {"a": "1", "ms": "2"}}
 
 
 def test_the_lock_file_goes_along_without_its_workspace() -> None:
