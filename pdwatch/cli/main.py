@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import sys
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -54,6 +55,10 @@ SHORT_HELP = {
 """What ``pdwatch --help`` shows, so that it need not import the commands."""
 
 
+INTERRUPTED = 130
+"""The exit status of a command that Ctrl-C ended before it was done: 128 and the number of SIGINT."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are used."""
 
@@ -78,6 +83,14 @@ class LazyGroup(click.Group):
             if name.startswith(incomplete)
         ]
         return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand; Ctrl-C ends it as it ends other programs."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the subcommands without importing them."""

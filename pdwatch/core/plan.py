@@ -102,10 +102,11 @@ def plan(
     if observed is None:
         return Rollout(cause=Cause.CREATED)
     if is_rolled_back(observed, snapshot.digest):
+        release = f"pdwatch rollback {snapshot.name} -n {observed.namespace} --release"
         return Held(
             reason=ROLLED_BACK,
             message=f"{snapshot.name} was rolled back from what is saved to {observed.source_digest}",
-            remedy=f"save a change, or roll out what is saved: `pdwatch rollback {snapshot.name} --release`",
+            remedy=f"save a change, or roll out what is saved: `{release}`",
             retry=False,
         )
     return _correction(snapshot.digest, observed, relocated=relocated, changes=changes)

@@ -78,7 +78,8 @@ def rollback_target(
         what = f"{to!r} fits more than one" if matching else f"there is no other revision {to!r}"
         raise NotFoundError(f"{where}: {what}", remedy=_choose(known))
     if deployment.rolled_back_from is not None:
-        raise RollbackError(f"{where} is rolled back already", remedy=_choose(known, release=deployment.name))
+        release = f"pdwatch rollback {deployment.name} -n {deployment.namespace} --release"
+        raise RollbackError(f"{where} is rolled back already", remedy=_choose(known, release=release))
     if not others:
         raise NotFoundError(
             f"{where} has no earlier revision to go back to",
@@ -152,4 +153,4 @@ def _is_meant(revision: PastRevision, text: str) -> bool:
 
 def _choose(known: str, *, release: str | None = None) -> str:
     choice = f"name one with --to: {known}" if known else "no other revision is remembered"
-    return f"{choice}; or end the hold: `pdwatch rollback {release} --release`" if release else choice
+    return f"{choice}; or end the hold: `{release}`" if release else choice

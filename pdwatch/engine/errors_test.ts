@@ -15,6 +15,15 @@ for (const [name, thrown, expected] of cases) {
   Deno.test(`the message of ${name}`, () => strictEqual(messageOf(thrown), expected));
 }
 
+Deno.test("a fetch that failed says what failed", () => {
+  const cause = new Error("dns error: no such host");
+  strictEqual(
+    messageOf(new TypeError("fetch failed", { cause })),
+    "fetch failed: dns error: no such host",
+  );
+  strictEqual(messageOf(new Error("down", { cause })), "down");
+});
+
 Deno.test("an Error whose message throws still gets words", () => {
   const hostile = new Error();
   Object.defineProperty(hostile, "message", {

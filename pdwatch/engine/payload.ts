@@ -23,7 +23,7 @@ export function timeoutOf(request: Request): number | undefined {
   if (ms !== undefined) return ms;
   throw new HttpError(
     400,
-    `timeout must be a whole number and a unit, ms, s or m, such as 500ms, 30s or 2m, not "${text}"`,
+    `timeout must be a whole number above 0 and a unit, ms, s or m, such as 500ms, 30s or 2m, not "${text}"`,
   );
 }
 

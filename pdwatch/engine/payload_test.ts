@@ -135,7 +135,8 @@ Deno.test("the run's time limit is written as in workflow.yaml", () => {
   for (const wrong of ["", "30", "-1s", "0s", "1h"]) {
     throws(() => timeoutOf(requestOf({}, `?timeout=${wrong}`)), {
       status: 400,
-      message: "timeout must be a whole number and a unit, ms, s or m, such as 500ms, 30s or 2m, " +
+      message:
+        "timeout must be a whole number above 0 and a unit, ms, s or m, such as 500ms, 30s or 2m, " +
         `not "${wrong}"`,
     });
   }

@@ -88,7 +88,8 @@ const answers: [string, string, RequestInit | undefined, number, unknown][] = [
   ["readiness", "/ready", undefined, 200, { status: "ready" }],
   ["an unknown path", "/nowhere?x=1", undefined, 404, { error: "nothing is served at /nowhere" }],
   ["a time limit that is none", "/run?timeout=soon", undefined, 400, {
-    error: "timeout must be a whole number and a unit, ms, s or m, such as 500ms, 30s or 2m, " +
+    error:
+      "timeout must be a whole number above 0 and a unit, ms, s or m, such as 500ms, 30s or 2m, " +
       'not "soon"',
   }],
   ["HEAD of a run, which would start one", "/run", { method: "HEAD" }, 405, {

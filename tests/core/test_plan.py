@@ -128,4 +128,4 @@ def test_what_was_rolled_back_from_is_held_whatever_else_differs(circumstances: 
     assert isinstance(held, Held)
     assert (held.reason, held.retry) == ("rolled-back", False)
     assert "sha256:old" in held.message
-    assert "pdwatch rollback hello --release" in str(held.remedy)
+    assert "pdwatch rollback hello -n dev --release" in str(held.remedy)

@@ -128,6 +128,16 @@ async def test_under_another_name_it_answers_on_the_same_port_and_the_old_engine
     assert dev.engines().isdisjoint({before})
 
 
+async def test_a_name_that_comes_back_is_what_answers_again(dev: Dev, hello: Path):
+    for name in ("goodbye", "hello"):
+        mark = dev.daemon.mark
+        (hello / "workflow.yaml").write_text(WORKFLOW.replace("hello", name))
+        await dev.daemon.until("deploy.applied", since=mark, workflow=name)
+        await dev.daemon.until("rollout.complete", since=mark, workflow=name)
+        async with aiohttp.ClientSession() as session, session.get(f"{dev.url}/health") as response:
+            assert (await response.json())["workflow"] == name
+
+
 async def test_of_a_burst_of_saves_the_last_is_what_runs_and_it_is_reloaded_once(dev: Dev, hello: Path):
     mark = dev.daemon.mark
     for number in range(10):

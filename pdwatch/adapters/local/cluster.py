@@ -165,10 +165,19 @@ class LocalCluster:
                 f"port {self._only.port} is for the workflow in {self._only.root}",
                 remedy="run several workflows with `pdwatch run --target local`",
             )
-        for workload in self._workloads.values():
+        for (former_namespace, _), workload in self._workloads.items():
             workload.retire()
+            self._forget(former_namespace, workload.deployment)
         self._workloads.clear()
         return self._only.front, self._only.port
+
+    def _forget(self, namespace: str, deployment: Manifest | None) -> None:
+        """Let the Deployment of a workload that was retired be gone, so that its name may come back."""
+        if deployment is None:
+            return
+        metadata = {**deployment["metadata"], "resourceVersion": str(self._next_version())}
+        gone = Removed(manifest={**deployment, "metadata": metadata})
+        self._tell(self._state(namespace).take_deployments(gone))
 
     def _volume(self, namespace: str, name: str) -> SecretVolume:
         volume = SecretVolume(self._area / "secrets" / namespace / name)

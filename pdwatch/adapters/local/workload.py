@@ -51,6 +51,11 @@ class Workload:
         assert self._deployment is not None
         return self._deployment
 
+    @property
+    def deployment(self) -> Manifest | None:
+        """The Deployment as stored; None before the first."""
+        return self._deployment
+
     def retire(self) -> None:
         """Let every engine finish its runs and end, with none in its place."""
         self._stop_candidate()
