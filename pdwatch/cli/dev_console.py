@@ -52,6 +52,7 @@ class DevConsole:
     def __init__(self, spec: Callable[[], WorkflowSpec | None], *, colour: bool) -> None:
         self._spec = spec
         self._colour = colour
+        self._has_run = False
 
     def __call__(self, _logger: object, _method: str, fields: EventDict) -> str:
         """Return the text for one event.
@@ -85,15 +86,15 @@ class DevConsole:
         )
 
     def _complete(self, fields: Mapping[str, Any]) -> str:
+        self._has_run = True
         since = fields.get("since_save_ms") or fields.get("rollout_ms")
         took = f" in {since:.0f} ms" if since is not None else ""
         return f"{self._style('✓', fg='green', bold=True)} {fields['workflow']} runs{took}"
 
     def _failure(self, fields: Mapping[str, Any]) -> str:
         said = f"{self._cross()} {self._style(str(fields['message']), bold=True)}"
-        return "\n".join(
-            [said, *_indented(fields.get("output")), f"{_INDENT}what ran before goes on serving"]
-        )
+        serving = [f"{_INDENT}what ran before goes on serving"] if self._has_run else []
+        return "\n".join([said, *_indented(fields.get("output")), *serving])
 
     def _crash(self, fields: Mapping[str, Any]) -> str:
         said = f"{self._cross()} {fields['workflow']} crashes: {fields.get('message', '')}"
