@@ -70,7 +70,7 @@ def test_a_save_that_fails_is_shown_with_what_deno_said_and_what_serves_meanwhil
                 "where": "edges[0].to",
                 "message": "is no node",
             },
-            "✗ /w/workflow.yaml:3:1: edges: no list",
+            "✗ /w/workflow.yaml:3:1: edges[0].to: is no node",
             id="a problem",
         ),
         pytest.param(
