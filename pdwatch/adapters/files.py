@@ -65,7 +65,7 @@ class FileSource:
         return await asyncio.to_thread(read_secrets, root)
 
     def _scan(self, root: Path) -> SourceSnapshot:
-        root = root.resolve()
+        root = Path(os.path.realpath(root))  # Path.resolve raises RuntimeError where links lead in a circle
         for _ in range(_ATTEMPTS):
             try:
                 snapshot, memory = scan(root, self._memories.get(root, Memory()), recipe=self._recipe)
@@ -132,7 +132,7 @@ def _discover(roots: Sequence[Path]) -> frozenset[Path]:
 
 def _resolved(root: Path) -> Path:
     try:
-        resolved = root.resolve(strict=True)
+        resolved = Path(os.path.realpath(root, strict=True))
         os.scandir(resolved).close()  # a directory below that can't be listed is passed over, but not a root
     except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(

@@ -119,7 +119,7 @@ def _open_directories(pid: int, inodes: set[int]) -> Iterator[Path]:
 
 def _resolved(root: Path) -> Path:
     try:
-        return root.resolve(strict=True)
+        return Path(os.path.realpath(root, strict=True))
     except OSError:
         raise _no_directory(root) from None
 

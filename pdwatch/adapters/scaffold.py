@@ -8,6 +8,7 @@ import secrets
 import shutil
 from contextlib import contextmanager
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdwatch.adapters.engine import engine_files
@@ -18,7 +19,6 @@ from pdwatch.errors import DirectoryTakenError, NotFoundError, NotWrittenError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from importlib.resources.abc import Traversable
-    from pathlib import Path
 
 _TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
 """How rename(2) refuses to put a directory in the place of what is no empty directory."""
@@ -41,7 +41,7 @@ def create_workflow(directory: Path, name: str) -> Sequence[str]:
     """
     templates = dict(_templates(files("pdwatch") / "scaffold", prefix=""))
     contents = scaffold(templates, name=name, types=engine_files()[_TYPES])
-    directory = directory.resolve()
+    directory = Path(os.path.realpath(directory))
     staging = directory.parent / f".pdwatch-{secrets.token_hex(8)}"
     with _write_errors(directory):
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sys
 from functools import partial
@@ -14,7 +15,7 @@ import click
 from pdwatch.cli.console import coloured
 from pdwatch.cli.dev_console import DevConsole
 from pdwatch.core.names import PORT
-from pdwatch.core.sources import WORKFLOW_FILE
+from pdwatch.core.sources import DEPENDENCIES, WORKFLOW_FILE
 from pdwatch.core.workflow import parse_workflow
 from pdwatch.errors import NotFoundError
 from pdwatch.logs import EventLog, LogFormat, LogLevel, configure
@@ -72,8 +73,8 @@ def command(
       pdwatch dev hello
       pdwatch dev hello --port 9000 --no-check
     """  # noqa: D301  # click's mark is the character, not the letters
-    root = directory.expanduser().resolve()
-    if not (root / WORKFLOW_FILE).exists():
+    root = Path(os.path.realpath(directory))
+    if not os.path.exists(root / WORKFLOW_FILE):  # noqa: PTH110  # False, too, where nobody may look
         raise NotFoundError(
             f"there is no {WORKFLOW_FILE} in {root}",
             remedy="name a directory that holds one, or make one with `pdwatch init NAME`",
@@ -104,7 +105,20 @@ def command(
 
 
 def _spec(root: Path) -> WorkflowSpec | None:
-    """Read the workflow as it is now; files that it names are the daemon's to check."""
-    content = (root / WORKFLOW_FILE).read_bytes()
-    files = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    """Read the workflow as it is now; None while it is not valid, or not there."""
+    try:
+        content = (root / WORKFLOW_FILE).read_bytes()
+    except OSError:
+        return None
+    files = {
+        os.path.relpath(f"{directory}/{name}", root)
+        for directory, below, names in os.walk(root)
+        for name in _without_dependencies(below, names)
+    }
     return parse_workflow(content, files=files).spec
+
+
+def _without_dependencies(below: list[str], names: list[str]) -> list[str]:
+    """Keep a walk from third-party code, where no node lies; return the files' names."""
+    below[:] = [name for name in below if name not in DEPENDENCIES]
+    return names

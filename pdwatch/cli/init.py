@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +75,7 @@ def command(name: str | None, directory: Path | None, *, refresh: bool, output: 
         raise click.UsageError("Give a NAME for a new workflow, or --refresh for one that is there.")
     if name is not None:
         target = directory or Path(name)
-        if target.resolve() == Path.cwd().resolve():
+        if os.path.realpath(target) == os.path.realpath("."):
             raise click.UsageError(
                 f"A new directory would take the place of this one; run it in {Path.cwd().parent}."
             )
@@ -83,7 +84,7 @@ def command(name: str | None, directory: Path | None, *, refresh: bool, output: 
         target = directory or Path()
         written = refresh_editor_files(target)
     if output == "json":
-        print_json({"name": name, "directory": str(target.resolve()), "files": list(written)})
+        print_json({"name": name, "directory": os.path.realpath(target), "files": list(written)})
     elif name is not None:
         _print_created(target, written)
     else:

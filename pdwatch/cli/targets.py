@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +16,6 @@ from pdwatch.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from pdwatch.core.model import SourceSnapshot
     from pdwatch.ports import SourceReader
@@ -76,7 +77,7 @@ async def workflows_below(source: SourceReader, directory: Path) -> frozenset[Pa
 
 
 def _workflow_above(target: Path) -> Path:
-    root = target.parent.resolve()
+    root = Path(os.path.realpath(target.parent))
     if not (root / WORKFLOW_FILE).is_file():
         raise NotFoundError(
             f"{click.format_filename(target)} is neither a directory nor a node of a workflow",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -167,4 +168,4 @@ class Settings(Section):
 
 def resolved(path: Path) -> Path:
     """Return a root's path, absolute and with ``~`` and links resolved."""
-    return path.expanduser().resolve()
+    return Path(os.path.realpath(os.path.expanduser(path)))  # noqa: PTH111  # it takes ~nobody as it is

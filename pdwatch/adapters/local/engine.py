@@ -68,13 +68,13 @@ class Engine:
         return await asyncio.shield(self._port)
 
     async def digest(self, session: aiohttp.ClientSession) -> str | None:
-        """Ask ``/health`` for the digest of the sources that it runs; None when it does not answer."""
+        """Ask ``/health`` for the digest of the sources that it runs; None when it does not answer so."""
         url = f"http://{LOOPBACK}:{await self.port()}/health"
         try:
             async with session.get(url, timeout=aiohttp.ClientTimeout(total=_HEALTH_TIMEOUT_S)) as response:
                 digest: str | None = (await response.json())["sourceDigest"]
                 return digest
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError):
             return None
 
     async def ended(self) -> int:
