@@ -47,13 +47,15 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state/pdwatch.log"
 
 
-@pytest.fixture
-def short_files() -> Iterator[int]:
-    """No file may grow beyond this many bytes, as if the disk were full."""
-    limit, (soft, hard) = 100, resource.getrlimit(resource.RLIMIT_FSIZE)
+@contextmanager
+def files_up_to(limit: int) -> Iterator[None]:
+    """Let no file of this process grow beyond ``limit`` bytes, as if the disk were full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_lines_are_appended_and_only_the_owner_can_read_them(path: Path, told: Told):
@@ -125,17 +127,17 @@ def test_two_at_once_write_to_files_of_their_own(path: Path, told: Told):
     }
 
 
-def test_where_there_is_no_room_a_line_is_left_out_whole_and_it_is_told_once(
-    path: Path, told: Told, short_files: int
-):
+def test_where_there_is_no_room_a_line_is_left_out_whole_and_it_is_told_once(path: Path, told: Told):
     log = told.open(path)
-    fits = "x" * (short_files - 10)
-    log.write(fits)
-    log.write("does not fit whole")
-    log.write("nor does this one")
+    fits = "x" * 90
+    with files_up_to(100):
+        log.write(fits)
+        log.write("does not fit whole")
+        log.write("nor does this one")
     assert path.read_text() == f"{fits}\n"
     assert told.news == ["No space left on device"]
-    log.write("fits")
+    with files_up_to(100):
+        log.write("fits")
     assert path.read_text() == f"{fits}\nfits\n"
     assert told.news[1:] == ["resumed"]
 
