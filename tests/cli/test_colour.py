@@ -73,11 +73,11 @@ def test_a_dumb_terminal_gets_no_progress_either(tmp_path: Path) -> None:
     assert ESCAPE not in written
 
 
-def test_only_two_modules_colour_anything_and_so_decide_whether_to() -> None:
+def test_only_these_modules_colour_anything_and_so_decide_whether_to() -> None:
     commands = Path(pdwatch.__file__).parent / "cli"
     colouring = {
         path.name
         for path in commands.glob("*.py")
         if re.search(r"click\.(style|secho)|\\x1b|\\033", path.read_text())
     }
-    assert colouring == {"console.py", "dev_console.py"}  # the latter is told what `coloured` says
+    assert colouring == {"console.py", "dev_console.py", "overview.py"}  # told what `coloured` says
