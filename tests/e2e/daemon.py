@@ -86,14 +86,21 @@ async def running_daemon(
     command: str = "run",
 ) -> AsyncIterator[Daemon]:
     """Run ``pdwatch run``, or ``dev``, with the arguments; kill it at the end if it still runs."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "pdwatch",
+    arguments = (
         command,
         *arguments,
         "--log-format=json",
         *([f"--log-level={log_level}"] if log_level else []),
+    )
+    async with running(sys.executable, "-m", "pdwatch", *arguments, environment=environment) as daemon:
+        yield daemon
+
+
+@asynccontextmanager
+async def running(*program: str | Path, environment: Mapping[str, str]) -> AsyncIterator[Daemon]:
+    """Run a program whose lines are read as a daemon's are; kill it at the end if it still runs."""
+    process = await asyncio.create_subprocess_exec(
+        *program,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import signal
 import sys
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pdwatch.adapters.log_file import put_aside
 from tests.cli.command import pdwatch
-from tests.e2e.daemon import Daemon, running_daemon
+from tests.e2e.daemon import Daemon, running, running_daemon
 from tests.e2e.test_reload import make_workflow, save, say
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
 
@@ -35,26 +33,11 @@ def state(tmp_path: Path) -> Path:
     return tmp_path / "state/pdwatch/pdwatch.log"
 
 
-@asynccontextmanager
-async def started(
+def started(
     *arguments: str, environment: Mapping[str, str], before: Sequence[str] = ()
-) -> AsyncIterator[Daemon]:
-    """Run a command of pdwatch whose lines are read as a daemon's are."""
-    process = await asyncio.create_subprocess_exec(
-        *(*before, sys.executable, "-m", "pdwatch", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, **environment},
-    )
-    daemon = Daemon(process)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(daemon.read(), name="read what it prints")
-        try:
-            yield daemon
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+) -> AbstractAsyncContextManager[Daemon]:
+    """Run a command of pdwatch."""
+    return running(*before, sys.executable, "-m", "pdwatch", *arguments, environment=environment)
 
 
 async def test_logs_follow_a_daemon_across_rotation_until_ctrl_c(
