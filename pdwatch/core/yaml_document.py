@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from pdwatch.core.yaml_text import UnreadableError, decoded, refuse, syntax_problem
+from pdwatch.core.yaml_text import MAX_DEPTH, TOO_DEEP, UnreadableError, decoded, refuse, syntax_problem
 from pdwatch.core.yaml_tree import (
     Position,
     YamlEntry,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 MAX_VALUES = 10_000
 """Keys and values, with aliases written out."""
-MAX_DEPTH = 50
 
 _CORE_TAG = "tag:yaml.org,2002:"
 
@@ -99,7 +98,7 @@ class _Composer:
 
     def _value(self, event: yaml.Event, *, depth: int) -> _Composed:
         if depth > MAX_DEPTH:
-            refuse(_position(event), f"is nested deeper than {MAX_DEPTH} levels")
+            refuse(_position(event), TOO_DEEP)
         if isinstance(event, yaml.AliasEvent):
             return self._referent(event, depth)
         assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)
@@ -125,7 +124,7 @@ class _Composer:
         if composed is None:
             refuse(_position(event), f"*{name} stands inside the value that it repeats, without end")
         if depth + composed.depth > MAX_DEPTH:
-            refuse(_position(event), f"is nested deeper than {MAX_DEPTH} levels, with *{name} written out")
+            refuse(_position(event), f"{TOO_DEEP}, with *{name} written out")
         return composed
 
     def _scalar(self, event: yaml.ScalarEvent) -> YamlScalar:

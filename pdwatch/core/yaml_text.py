@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pdwatch.core.model import Problem
 
 MAX_BYTES = 1 << 20
+MAX_DEPTH = 50
+TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
@@ -81,6 +83,8 @@ _ADVICE = (
     ),
     ("did not find expected node content", "a value was expected here; check the brackets"),
     ("undefined tag handle", 'text that begins with "!" must be quoted'),
+    # libyaml 0.2.6 has a limit of its own (1,000), which its look-ahead may meet before we see a value.
+    ("exceeded maximum nesting depth", TOO_DEEP),
     ("incompatible YAML document", "this YAML version is not known; remove the %YAML line"),
 )
 """What libyaml says → what we say."""

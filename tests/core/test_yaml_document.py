@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdwatch.core.yaml_document import MAX_DEPTH, MAX_VALUES, read_document
-from pdwatch.core.yaml_text import MAX_BYTES, lines_of
+from pdwatch.core.yaml_document import MAX_VALUES, read_document
+from pdwatch.core.yaml_text import MAX_BYTES, MAX_DEPTH, lines_of
 from pdwatch.core.yaml_tree import Position, YamlMapping, child, plain, shown
 
 
