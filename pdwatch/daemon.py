@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pdwatch import __version__
@@ -111,8 +112,12 @@ async def _serve(
         endpoint = Endpoint(tracked, heartbeats)
         log = log.telling(lambda _: service.changed(), endpoint.take)
         changes: asyncio.Queue[ViewChange] = asyncio.Queue()
+
+        def notice(change: ViewChange) -> None:
+            changes.put_nowait(replace(change, seen_at=clock()))
+
         target = await stack.enter_async_context(
-            open_target(settings, notify=changes.put_nowait, log=log, heartbeats=heartbeats)
+            open_target(settings, notify=notice, log=log, heartbeats=heartbeats)
         )
         reader, ground = FileSource(recipe=engine_recipe()), DirectoryGround(roots)
         policies, builds = Policies(settings, target), BuildSlots(settings.builds)

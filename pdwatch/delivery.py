@@ -103,7 +103,7 @@ class Delivery:
             return self._defect(revision, error)
 
     async def _converge(self, workflow: TrackedWorkflow, revision: Revision) -> float | None:
-        spec = revision.snapshot.spec
+        spec, revision.plan_began_at = revision.snapshot.spec, self._clock()
         revision.stage = Stage.PLAN
         if spec is None:
             self._report(workflow, revision)
@@ -182,13 +182,13 @@ class Delivery:
             await self._apply_secrets(workflow, revision)
             started = self._clock()
             await self._apply_service(workflow, rollout, service(spec, namespace=namespace))
-            revision.applied_at = self._clock()
+            revision.applied_at, revision.answered_at = self._clock(), None
             # Last, since the digest on it tells the next plan, and the next daemon, that all of this is done.
             applied = await cluster.apply(
                 deployment(spec, digest=snapshot.digest, image=image, namespace=namespace),
                 force=rollout.force,
             )
-        revision.generation = applied["metadata"]["generation"]
+        revision.generation, revision.answered_at = applied["metadata"]["generation"], self._clock()
         self._world.view.observe(applied)
         self._rest(revision)
         apply_ms = milliseconds(self._clock() - started)
@@ -213,9 +213,12 @@ class Delivery:
         revision.repeats += 1
 
     async def _image(self, workflow: TrackedWorkflow, revision: Revision) -> ImageRef:
+        planned = self._clock()
         async with self._builds.slot():
             with self._heartbeats.ending(f"build {workflow.root}", within_s=BUILD_S):
-                self._emit(revision, Event.BUILD_STARTED)
+                plan_ms = milliseconds(planned - revision.plan_began_at)
+                wait_ms = milliseconds(self._clock() - planned)
+                self._emit(revision, Event.BUILD_STARTED, plan_ms=plan_ms, wait_ms=wait_ms)
                 image = await image_for(
                     revision.snapshot,
                     registry=revision.policy.registry,

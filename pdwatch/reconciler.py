@@ -90,6 +90,8 @@ class Reconciler:
         """Scan; return the known revision if its files are as they were, else a new one, or the error."""
         slot.take()
         cause, routine, saved_at, started = slot.cause, slot.routine, slot.saved_at, self._clock()
+        settle_s = None if saved_at is None or cause != "save" else slot.added_at - saved_at
+        wait_s = started - slot.added_at
         slot.saved_at = None
         policy = self._policy(workflow.root)
         if policy is None:
@@ -117,7 +119,15 @@ class Reconciler:
             moved = (known.namespace, known.snapshot.name) != (namespace, snapshot.name)
             if known.snapshot.spec and snapshot.spec and moved:
                 self._emit(known, Event.WORKFLOW_REMOVED, directory=directory)
-            self._emit(revision, Event.WORKFLOW_CHANGED, directory=directory, cause=cause, scan_ms=scan_ms)
+            self._emit(
+                revision,
+                Event.WORKFLOW_CHANGED,
+                directory=directory,
+                cause=cause,
+                settle_ms=None if settle_s is None else milliseconds(settle_s),
+                wait_ms=milliseconds(wait_s),
+                scan_ms=scan_ms,
+            )
         return revision
 
     async def _superseding(

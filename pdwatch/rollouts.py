@@ -73,7 +73,7 @@ class RolloutReporter:
             return
         before, workflow.rollout = workflow.rollout, change.status
         for transition in transitions(before, change.status):
-            await self._tell(workflow, transition, change.status)
+            await self._tell(workflow, transition, change.status, seen_at=change.seen_at)
         if drifted(workflow, change.deployment):
             self._requeue(workflow, "drifted")
 
@@ -84,7 +84,12 @@ class RolloutReporter:
         self._requeue(workflow, "deleted")
 
     async def _tell(
-        self, workflow: TrackedWorkflow, transition: RolloutTransition, status: RolloutStatus
+        self,
+        workflow: TrackedWorkflow,
+        transition: RolloutTransition,
+        status: RolloutStatus,
+        *,
+        seen_at: float | None,
     ) -> None:
         fields: dict[str, object] = {
             "generation": status.generation,
@@ -102,7 +107,11 @@ class RolloutReporter:
             # An older revision's rollout goes on under a newer save: nothing of the newer one is true of it.
             fields |= {"source_digest": status.source_digest, "image": None, "since_save_ms": None}
         elif transition is RolloutTransition.COMPLETE and revision.applied_at is not None:
-            fields["rollout_ms"] = milliseconds(self._clock() - revision.applied_at)
+            now = self._clock()
+            fields["rollout_ms"] = milliseconds(now - revision.applied_at)
+            if seen_at is not None and revision.answered_at is not None:
+                fields["kubelet_ms"] = milliseconds(max(0.0, seen_at - revision.answered_at))
+                fields["observed_ms"] = milliseconds(now - seen_at)
             self._rolled_out(workflow)
             revision.applied_at = None  # when it is complete again, it has recovered and not been rolled out
         if transition is RolloutTransition.STALLED and status.pod is not None:

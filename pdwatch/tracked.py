@@ -48,9 +48,12 @@ class Revision:
     saved_at: float | None = None
     """When the save that made the snapshot was noticed; None when no save did, as at start."""
     stage: Stage = Stage.PLAN
+    plan_began_at: float = 0.0
     image: str | None = None
     applied_at: float | None = None
     """When the apply began whose rollout is not complete yet."""
+    answered_at: float | None = None
+    """When that apply was answered."""
     repeats: int = 0
     """Applies in a row, each soon after the one before."""
     rests_until: float = 0.0

@@ -21,14 +21,15 @@ K = TypeVar("K", bound="Hashable")
 class Slot(Generic[K]):
     """A key's place in the queue.
 
-    ``cause`` says what the latest addition was; ``saved_at`` is the loop time (seconds) of the latest
-    addition that was somebody's save, None if there was none; ``added`` is set while there is an addition
-    that the work has not taken. ``routine`` says that nothing is known to have happened.
+    ``cause`` says what the latest addition was, and ``added_at`` when (loop time, seconds); ``saved_at`` is
+    when the latest one that was somebody's save was noticed, None if there was none; ``added`` is set while
+    there is an addition that the work has not taken. ``routine`` says that nothing is known to have happened.
     """
 
     key: K
     cause: str = ""
     routine: bool = False
+    added_at: float = 0.0
     saved_at: float | None = None
     added: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -53,18 +54,19 @@ class WorkQueue(Generic[K]):
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def add(self, key: K, *, cause: str, saved: bool = False) -> None:
+    def add(self, key: K, *, cause: str, saved: bool = False, noticed_at: float | None = None) -> None:
         """Have ``key`` worked on as soon as possible; a pending delay is cut short.
 
         Args:
             key: What to work on.
             cause: Why, for the log.
             saved: Whether this is somebody's save, whose latency counts.
+            noticed_at: The loop time (seconds) at which the save was noticed, if not just now.
         """
         slot = self._slots.setdefault(key, Slot(key))
-        slot.cause, slot.routine = cause, False
+        slot.cause, slot.routine, slot.added_at = cause, False, asyncio.get_running_loop().time()
         if saved:
-            slot.saved_at = asyncio.get_running_loop().time()
+            slot.saved_at = slot.added_at if noticed_at is None else noticed_at
         self._cancel_timer(key)
         slot.added.set()
         self._start(slot)

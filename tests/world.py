@@ -280,8 +280,9 @@ class FakeCluster:
     def _tell(self, name: str) -> None:
         observed = self.seen[name]
         status = rollout_status(observed, ())
+        seen_at = asyncio.get_running_loop().time()
         self.changes.put_nowait(
-            ViewChange(namespace=NAMESPACE, name=name, deployment=observed, status=status)
+            ViewChange(namespace=NAMESPACE, name=name, deployment=observed, status=status, seen_at=seen_at)
         )
 
 

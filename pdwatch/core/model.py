@@ -257,3 +257,5 @@ class ViewChange:
     name: str
     deployment: ObservedDeployment | None
     status: RolloutStatus | None
+    seen_at: float | None = None
+    """When it arrived, in loop time (seconds); None where nobody has taken note."""
