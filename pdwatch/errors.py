@@ -86,6 +86,13 @@ class NotWrittenError(PdwatchError):
     """A directory or file of the user's could not be written."""
 
 
+class UnreadablePathError(PdwatchError):
+    """Deno's flags can't name a path that engines have to read."""
+
+    retryable = False
+    exit_code = ExitCode.USAGE
+
+
 class ProgramMissingError(PdwatchError):
     """A program that pdwatch starts is not on this machine."""
 

@@ -24,12 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="build")
-@click.argument(
-    "directory",
-    metavar="[DIR]",
-    default=".",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-)
+@click.argument("directory", default=".", metavar="[DIR]", type=click.Path(path_type=Path))
 @click.option("--registry", metavar="HOST[:PORT][/PATH]", help="Name the image for this registry.")
 @click.option(
     "--tag", help="Name the image so, and only so: a tag, or with a ':' or '/' in it a whole reference."

@@ -55,12 +55,7 @@ class _Flags:
 
 
 @click.command(name="deploy")
-@click.argument(
-    "directory",
-    metavar="[DIR]",
-    default=".",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-)
+@click.argument("directory", default=".", metavar="[DIR]", type=click.Path(path_type=Path))
 @click.option("-n", "--namespace", type=NamespaceType(), help="Where it goes, whatever workflow.yaml says.")
 @click.option("--context", help="The kubeconfig's context.  [default: its current one]")
 @ALLOW_CONTEXT

@@ -29,12 +29,7 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
 
 
 @click.command(name="validate")
-@click.argument(
-    "directories",
-    nargs=-1,
-    metavar="[DIR]...",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-)
+@click.argument("directories", nargs=-1, metavar="[DIR]...", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
     "--schema",
@@ -58,8 +53,8 @@ def command(directories: tuple[Path, ...], output: str) -> None:
     Exit codes:
       0  all valid
       1  something is not valid
-      2  a flag is wrong, or a DIR is no directory
-      4  there is no workflow.yaml at or below a DIR
+      2  a flag is wrong
+      4  a DIR is no directory, or there is no workflow.yaml at or below it
 
     \b
     Examples:

@@ -9,12 +9,13 @@ import pytest
 from pdwatch.adapters.engine import engine_files
 from pdwatch.adapters.files import FileSource
 from pdwatch.adapters.local.staging import linked_trees, stage, stage_area
-from pdwatch.errors import NotWrittenError, SourceChangedError
+from pdwatch.errors import NotWrittenError, SourceChangedError, UnreadablePathError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pdwatch.core.model import SourceSnapshot
+    from pdwatch.errors import PdwatchError
 
 WORKFLOW = """\
 name: hello
@@ -105,3 +106,30 @@ def test_an_area_is_gone_at_its_end_and_what_a_killed_one_left_at_the_next_start
         assert set(tmp_path.iterdir()) == {one, other}
         assert one.stat().st_mode & 0o777 == 0o700
     assert not list(tmp_path.iterdir())
+
+
+async def test_third_party_code_that_deno_s_flags_can_t_name_is_refused(tmp_path: Path):
+    root = tmp_path / "hello, world"
+    write(root, "workflow.yaml", WORKFLOW)
+    write(root, "nodes/greet.ts", "export default () => 1;\n")
+    await staged(root, tmp_path / "without")
+    write(root, "node_modules/a/index.js", "module.exports = 1;\n")
+    with pytest.raises(UnreadablePathError, match=r"hello, world/node_modules: its flags"):
+        await staged(root, tmp_path / "with")
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        pytest.param("a, b", UnreadablePathError, id="a comma"),
+        pytest.param("nowhere", NotWrittenError, id="no such directory"),
+    ],
+)
+def test_a_place_that_can_t_hold_an_area_is_refused(
+    place: str, error: type[PdwatchError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "a, b").mkdir()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / place))
+    with pytest.raises(error) as caught, stage_area():
+        pass
+    assert "TMPDIR" in str(caught.value.remedy)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from pdwatch.core.dockerfile import entrypoint
 from pdwatch.core.names import PORT
-from pdwatch.errors import ProgramMissingError
+from pdwatch.errors import ProgramMissingError, UnreadablePathError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pdwatch.core.model import WorkflowSpec
 
@@ -50,6 +50,26 @@ def deno_environment() -> Mapping[str, str]:
     return {**os.environ, **_ENVIRONMENT}
 
 
+def require_readable(path: Path, *, remedy: str) -> None:
+    """Return when Deno can be allowed to read a path.
+
+    Its flag takes several with commas between them, and Deno 2.9 knows no escape: it refuses two commas in a
+    row, which once stood for one, as an empty path.
+
+    Raises:
+        UnreadablePathError: It has a comma in it.
+    """
+    if "," in str(path):
+        raise UnreadablePathError(
+            f"Deno can't be allowed to read {path}: its flags take no path with a comma", remedy=remedy
+        )
+
+
+def read_permission(paths: Iterable[Path]) -> str:
+    """Return the flag that lets Deno read what lies at and below the paths, and nothing else."""
+    return f"--allow-read={','.join(map(str, paths))}"
+
+
 def engine_command(
     spec: WorkflowSpec, *, deno: Path, app: Path, secrets: Path, reads: Sequence[Path] = ()
 ) -> list[str]:
@@ -66,8 +86,7 @@ def engine_command(
         reads: What else it may read: where secrets lie, and third-party code in the workflow's directory.
     """
     _tini, _end_of_options, _deno, *arguments = entrypoint(spec)
-    allowed = ",".join(map(str, (app, *reads)))
-    listening = {f"0.0.0.0:{PORT}": f"{LOOPBACK}:0", "--allow-read=/app": f"--allow-read={allowed}"}
+    listening = {f"0.0.0.0:{PORT}": f"{LOOPBACK}:0", "--allow-read=/app": read_permission((app, *reads))}
     command = [str(deno)]
     for argument in arguments:
         if argument == "--cached-only":

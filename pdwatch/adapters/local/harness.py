@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pdwatch.adapters.engine import HARNESS, harness_files
 from pdwatch.adapters.local.children import start_child
+from pdwatch.adapters.local.deno import read_permission
 from pdwatch.adapters.local.staging import linked_trees, stage, stage_area
 from pdwatch.core.build_context import ENGINE_DIRECTORY
 from pdwatch.core.fixture_plan import harness_plan
@@ -45,6 +46,7 @@ async def outcomes(
         NotWrittenError: The stage can't be written.
         SourceChangedError: A file has changed since the snapshot.
         SourceError: A file can't be read.
+        UnreadablePathError: Deno can't be allowed to read where the stage, or third-party code, lies.
     """
     assert snapshot.spec is not None, "only a valid workflow is tested"
     mark = f"outcome {secrets.token_hex(8)}"
@@ -78,7 +80,7 @@ def _command(deno: Path, app: Path, trees: Sequence[Path]) -> list[str]:
     """Return the command: the rights of :func:`pdwatch.core.dockerfile.entrypoint`, less the network."""
     return [
         *(str(deno), "run", "--no-prompt", "--no-lock"),
-        *(f"--allow-read={','.join(map(str, (app, *trees)))}", "--allow-write=/tmp"),
+        *(read_permission((app, *trees)), "--allow-write=/tmp"),
         *("--config", str(app / "deno.json"), str(app / ENGINE_DIRECTORY / HARNESS / "main.ts")),
     ]
 

@@ -78,6 +78,7 @@ class Stages:
             InvalidWorkflowError: A file lies where pdwatch puts its own.
             NotWrittenError: The stage can't be written.
             SourceChangedError: A file is no longer what the snapshot says.
+            UnreadablePathError: Deno can't be allowed to read the third-party code.
         """
         snapshot = request.snapshot
         self._made += 1

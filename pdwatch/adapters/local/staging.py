@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pdwatch.adapters.dependencies import third_party_code
 from pdwatch.adapters.files import read_verified
+from pdwatch.adapters.local.deno import require_readable
 from pdwatch.core.build_context import ContextDirectory, ContextFile, build_context, deno_config_file
 from pdwatch.core.deno_config import DENO_CONFIGS, merged_deno_config
 from pdwatch.core.dockerfile import DOCKERFILE
@@ -47,7 +48,10 @@ def stage(snapshot: SourceSnapshot, app: Path, *, engine: Mapping[str, bytes]) -
         NotWrittenError: The directory can't be written.
         SourceChangedError: A file is no longer what the snapshot says.
         SourceError: A file can't be read.
+        UnreadablePathError: Deno can't be allowed to read the third-party code.
     """
+    for tree in linked_trees(snapshot):
+        require_readable(tree, remedy="rename the directory, or move the workflow to another")
     entries = build_context(snapshot, dockerfile="", engine=engine, deno_config=_deno_config(snapshot))
     try:
         app.mkdir(parents=True)
@@ -73,11 +77,22 @@ def stage_area() -> Iterator[Path]:
     """Yield a private directory for stages, removed at the end.
 
     What a killed pdwatch has left behind, which shows in its lock being free, is removed at the start.
+
+    Raises:
+        NotWrittenError: It can't be made.
+        UnreadablePathError: Deno can't be allowed to read it.
     """
-    parent = Path(os.environ.get("RUNTIME_DIRECTORY") or tempfile.gettempdir())
-    for left in parent.glob(f"{_PREFIX}*"):
-        _remove_if_abandoned(left)
-    area = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    try:
+        parent = Path(os.environ.get("RUNTIME_DIRECTORY") or tempfile.gettempdir())
+        require_readable(parent, remedy="set TMPDIR to another directory")
+        for left in parent.glob(f"{_PREFIX}*"):
+            _remove_if_abandoned(left)
+        area = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    except OSError as error:
+        raise NotWrittenError(
+            f"there is no place for a temporary directory: {error.strerror}",
+            remedy="make room, or set TMPDIR to a directory that can be written",
+        ) from error
     try:
         with (area / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
