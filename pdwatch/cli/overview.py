@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.adapters.http.client import daemon_at
-from pdwatch.adapters.http.sockets import find_sockets
+from pdwatch.adapters.http.sockets import places_to_ask
 from pdwatch.cli.console import coloured, print_json
 from pdwatch.cli.table import age, widths
 from pdwatch.core.daemon_state import Answer
@@ -40,7 +40,8 @@ async def look(place: str | None, namespace: str | None) -> list[Document]:
         DaemonUnavailableError: None answers.
     """
     async with AsyncExitStack() as stack:
-        daemons = [await stack.enter_async_context(daemon_at(each)) for each in _places(place)]
+        places = places_to_ask(place, os.environ)
+        daemons = [await stack.enter_async_context(daemon_at(each)) for each in places]
         return _of(namespace, [document for _, found in await _asked(daemons) for document in found])
 
 
@@ -51,7 +52,8 @@ async def watch(place: str | None, namespace: str | None, *, output: str) -> Non
         DaemonUnavailableError: None answers, or one has ended.
     """
     async with AsyncExitStack() as stack:
-        daemons = [await stack.enter_async_context(daemon_at(each)) for each in _places(place)]
+        places = places_to_ask(place, os.environ)
+        daemons = [await stack.enter_async_context(daemon_at(each)) for each in places]
         daemons = [daemon for daemon, _ in await _asked(daemons)]
         changed = asyncio.Event()
         screen = _Screen(output)
@@ -156,18 +158,6 @@ async def _asked(daemons: Sequence[Daemon]) -> list[tuple[Daemon, list[Document]
     if failure is not None and not answered:
         raise failure
     return answered
-
-
-def _places(place: str | None) -> Sequence[str]:
-    if place is not None:
-        return [place]
-    found = [str(path) for path in find_sockets(os.environ)]
-    if not found:
-        raise DaemonUnavailableError(
-            "no pdwatch runs here, so there is nobody to ask about all workflows",
-            remedy="start one with `pdwatch run DIR`; `pdwatch status NAME` asks the cluster and needs none",
-        )
-    return found
 
 
 def _of(namespace: str | None, documents: list[Document]) -> list[Document]:

@@ -31,6 +31,8 @@ class ApiProxy:
     upstream: str
     port: int = 0
     uid: str | None = None
+    away: bool = False
+    """Whether every connection breaks, new ones too."""
     requests: list[str] = field(default_factory=list)
     """Method and path of each."""
     _open: set[asyncio.Transport] = field(default_factory=set)
@@ -38,12 +40,23 @@ class ApiProxy:
     def lead_elsewhere(self, uid: str | None) -> None:
         """Be another cluster from now on, or with None the first one again; connections break, as they do."""
         self.uid = uid
+        self._cut()
+
+    def be_away(self) -> None:
+        """Be a server that is down, until ``away`` is false again."""
+        self.away = True
+        self._cut()
+
+    def _cut(self) -> None:
         for transport in tuple(self._open):
             transport.abort()
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path}")
         transport: Any = request.transport
+        if self.away:
+            transport.abort()
+            return web.Response()
         self._open.add(transport)
         try:
             async with self.session.request(

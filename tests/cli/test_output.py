@@ -58,6 +58,7 @@ def fields(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 JSON_TYPES = {
     bool: "boolean",
     dict: "object",
+    float: "number",
     int: "integer",
     list: "list",
     str: "string",

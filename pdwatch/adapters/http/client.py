@@ -62,6 +62,11 @@ class Daemon:
         raise DaemonUnavailableError(f"the pdwatch at {self.place} has ended")
 
     def _unavailable(self, error: Exception) -> DaemonUnavailableError:
+        if isinstance(error, TimeoutError):
+            return DaemonUnavailableError(
+                f"the pdwatch at {self.place} does not answer",
+                remedy="its event loop stands still: see `pdwatch logs`, then restart it",
+            )
         reason = str(getattr(error, "strerror", None) or error) or type(error).__name__
         return DaemonUnavailableError(
             f"no pdwatch answers at {self.place}: {reason}",

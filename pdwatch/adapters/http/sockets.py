@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdwatch.errors import EndpointError, PortTakenError
+from pdwatch.errors import DaemonUnavailableError, EndpointError, PortTakenError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pdwatch.core.listen import ListenAddress
 
@@ -41,6 +41,21 @@ def find_sockets(environ: Mapping[str, str]) -> tuple[Path, ...]:
             except OSError:  # it ended meanwhile
                 continue
     return tuple(sorted(found, key=found.__getitem__))
+
+
+def places_to_ask(place: str | None, environ: Mapping[str, str]) -> Sequence[str]:
+    """Return ``place``, or without one where every daemon that may run here answers.
+
+    Raises:
+        DaemonUnavailableError: None runs here.
+    """
+    found = [place] if place is not None else [str(path) for path in find_sockets(environ)]
+    if not found:
+        raise DaemonUnavailableError(
+            "no pdwatch runs here, so there is nobody to ask",
+            remedy="start one with `pdwatch run DIR`; `pdwatch status NAME` asks the cluster and needs none",
+        )
+    return found
 
 
 def default_socket(environ: Mapping[str, str], *, pid: int) -> Path:
