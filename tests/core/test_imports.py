@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import re
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pdwatch.core import imports
 from pdwatch.core.imports import import_specifiers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
 
 
 @pytest.mark.parametrize(
@@ -47,6 +57,17 @@ from pdwatch.core.imports import import_specifiers
         pytest.param("import.meta.url", set(), id="import.meta"),
         pytest.param('const {importer} = from("y")', set(), id="words that begin alike"),
         pytest.param("`\\", set(), id="a backslash at the end of a template"),
+        pytest.param('if (a) /`/.test(b); import "x"', {"x"}, id="after a condition's regular expression"),
+        pytest.param('for await (a of b) /`/.test(a); import "x"', {"x"}, id="after that of a loop"),
+        pytest.param('if (f(a)) !/`/.test(b); import "x"', {"x"}, id="after one that is denied"),
+        pytest.param('f()\n!/`/.test(b); import "x"', {"x"}, id="after one that is denied on its own line"),
+        pytest.param('f(a) / `${b}`; import "x"; c / d', {"x"}, id="after a call that is divided"),
+        pytest.param('a.if(b) / 2; import "x"; c / d', {"x"}, id="after a method called if"),
+        pytest.param('a++ / 2; import "x"; c / d', {"x"}, id="after what is counted up, and divided"),
+        pytest.param('a! / 2; import "x"; c / d', {"x"}, id="after what TypeScript vouches for"),
+        pytest.param('a.of / 2; import "x"; c / d', {"x"}, id="after a member called like an operator"),
+        pytest.param("a = 'b\\'; import \"x\"", {"x"}, id="after a string without end"),
+        pytest.param("}/[; import 'x'", {"x"}, id="after a regular expression without end"),
     ],
 )
 def test_a_module_imports(source: str, expected: set[str]) -> None:
@@ -74,3 +95,75 @@ def test_a_comment_changes_nothing(text: str) -> None:
 @given(st.text(st.characters(exclude_characters="`$\\", exclude_categories=["Cs"])))
 def test_a_template_hides_what_it_says(text: str) -> None:
     assert import_specifiers(f'const t = `{text}`; import "x"; const u = `a{text}`') == {"x"}
+
+
+@dataclass(slots=True)
+class Steps:
+    """What reading a source takes on any machine: lines of Python, and characters that patterns read."""
+
+    lines: int = 0
+    characters: int = 0
+
+    def trace(self, frame: FrameType, event: str, _argument: Any) -> Any:
+        """Count the lines of the module alone; see :func:`sys.settrace`."""
+        self.lines += event == "line"
+        return self.trace if frame.f_code.co_filename == imports.__file__ else None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A pattern whose matches are counted; where it finds nothing, it has looked at two characters."""
+
+    pattern: re.Pattern[str]
+    steps: Steps
+
+    def match(self, source: str, place: int) -> re.Match[str] | None:
+        found = self.pattern.match(source, place)
+        self.steps.characters += found.end() - place if found else 2
+        return found
+
+
+def counted(found: Any, steps: Steps) -> Any:
+    """Put counted patterns in the place of a module's."""
+    if isinstance(found, re.Pattern):
+        return Counted(found, steps)
+    return {sign: Counted(body, steps) for sign, body in found.items()}
+
+
+def steps_to_read(source: str, patterns: Mapping[str, Any]) -> Steps:
+    steps, tracer = Steps(), sys.gettrace()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, found in patterns.items():
+            patch.setattr(imports, name, counted(found, steps))
+        sys.settrace(steps.trace)
+        try:
+            import_specifiers(source)
+        finally:
+            sys.settrace(tracer)
+    return steps
+
+
+PATTERNS = {name: getattr(imports, name) for name in ("_BLANK", "_TEMPLATE_PART", "_WORD", "_BODIES")}
+REPEATED = [
+    "/[",
+    '"\\',
+    "'\\'",
+    "\\/",
+    "/[/ ]",
+    "`${",
+    "`\\",
+    "/*",
+    "import ",
+    "export {",
+    "import {a,",
+    "(",
+    "!",
+]
+
+
+@settings(max_examples=50)
+@given(st.one_of(st.sampled_from(REPEATED), snippets.filter(bool)), st.sampled_from(["", "/", '"', "'", "`"]))
+def test_a_source_of_twice_the_length_takes_about_twice_the_steps(repeated: str, opening: str) -> None:
+    once, twice = (steps_to_read(opening + repeated * count, PATTERNS) for count in (50, 100))
+    assert twice.characters <= 2.3 * once.characters + 20
+    assert twice.lines <= 2.3 * once.lines + 200
