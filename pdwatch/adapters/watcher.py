@@ -1,21 +1,24 @@
-"""Tells which paths changed, by inotify, and beats when inotify may have missed something.
+"""Tells which paths changed, by inotify, and beats when something may have been missed.
 
-The directories are watched one by one instead of recursively, since watchfiles' recursion follows symbolic
-links (one to ``/usr`` costs 15 000 watches and four seconds of a blocked event loop), and enters ``.git``.
-So a new directory means a new set of watches.
+watchfiles gathers what happens, and a doorbell says when there is something to fetch from it
+(docs/adr/0021-doorbell.md). The directories are watched one by one instead of recursively, since watchfiles'
+recursion follows symbolic links (one to ``/usr`` costs 15 000 watches and four seconds of a blocked event
+loop), and enters ``.git``. So a new directory means a new set of watches.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from watchfiles import awatch
+from watchfiles._rust_notify import RustNotify
 
+from pdwatch.adapters.doorbell import Doorbell
 from pdwatch.adapters.tree import is_utf8
 from pdwatch.core.sources import SECRETS_DIRECTORY, outermost
 from pdwatch.errors import SourceError
@@ -24,38 +27,41 @@ from pdwatch.heartbeats import Heartbeats
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
-_TICK_MS = 100
-"""How long nothing must have happened before the watches are renewed, and how soon a lost root is missed."""
-_PROMISE_S = 120.0
-"""How long finding all directories, or a look at everything that a beat leads to, may take."""
+_TICK_S = 1.0
+"""How soon a root is missed that is not what it was."""
+_QUIET_S = 0.1
+"""How long nothing must have happened before the watches are renewed."""
 _LONGEST_STALE_S = 1.0
 """How long the watches may go without new directories when something happens all the time."""
+_LAGS_S = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
+"""How long to wait for watchfiles' thread, which learns of everything separately, again and again."""
+_PROMISE_S = 120.0
+"""How long finding all directories, or a look at everything that a beat leads to, may take."""
 
-_Identity: TypeAlias = "tuple[int, int] | None"
+_Identity: TypeAlias = "tuple[Path, int, int] | None"
 
 
 class FileWatcher:
     """Watches directory trees; implements :class:`pdwatch.ports.SourceWatcher`.
 
     Args:
-        step_ms: How long nothing must have happened before a batch is told: long enough for an editor to
+        settle_s: How long nothing must have happened before a batch is told: long enough for an editor to
             write, rename and change the mode of one file.
-        debounce_ms: How long a batch may grow when something happens all the time.
-        beat_s: How often at least to say that everything should be looked at: watchfiles drops an overflow
-            of inotify's queue silently.
+        longest_s: How long a batch may grow when something happens all the time, as in a large checkout.
+        beat_s: How often at least to say that everything should be looked at.
         heartbeats: Where it shows that it lives.
     """
 
     def __init__(
         self,
         *,
-        step_ms: int = 10,
-        debounce_ms: int = 50,
+        settle_s: float = 0.012,
+        longest_s: float = 0.25,
         beat_s: float = 30.0,
         heartbeats: Heartbeats | None = None,
     ) -> None:
-        self._step_ms = step_ms
-        self._debounce_ms = debounce_ms
+        self._settle_s = settle_s
+        self._longest_s = longest_s
         self.beat_s = beat_s
         """Another one counts from the next :meth:`changes` on."""
         self._heartbeats = heartbeats or Heartbeats()
@@ -64,8 +70,8 @@ class FileWatcher:
         """Yield batches of changed absolute paths under ``roots``, links resolved; empty ones are beats.
 
         The first beat comes as soon as the watches stand, and another whenever they had to be renewed, so
-        that a consumer misses nothing that happened before. Roots may be missing, go, and come back. Hidden
-        directories are not watched, but for ``.secrets``.
+        that a consumer misses nothing that happened before. Roots may be missing, go, and come back; one that
+        is a symbolic link may be turned around. Hidden directories are not watched, but for ``.secrets``.
 
         Raises:
             SourceError: The system's limit on inotify watches or instances is reached; names the sysctl.
@@ -78,9 +84,9 @@ class FileWatcher:
                     async with aclosing(self._until_stale(watched, show_life)) as batches:
                         async for batch in batches:
                             yield batch
-                except (FileNotFoundError, PermissionError):
+                except (FileNotFoundError, NotADirectoryError, PermissionError):
                     continue  # a directory went between the survey and the watch
-                except (OSError, RuntimeError, ExceptionGroup) as error:
+                except (OSError, RuntimeError) as error:
                     _raise_unless_undecodable(error)
 
     async def _until_stale(
@@ -88,31 +94,26 @@ class FileWatcher:
     ) -> AsyncGenerator[frozenset[Path]]:
         """Yield batches and beats until the directories are not those that are watched any more."""
         clock = asyncio.get_running_loop().time
-        beat_at = clock()
-        stale_at: float | None = None
-        events = awatch(
-            *watched.directories,
-            watch_filter=None,
-            step=self._step_ms,
-            debounce=self._debounce_ms,
-            rust_timeout=min(_TICK_MS, round(self.beat_s * 1000)),
-            yield_on_timeout=True,
-            recursive=False,
-        )
-        async with aclosing(events):
-            async for event in events:
-                show_life(_PROMISE_S)
-                batch = frozenset(Path(path) for _, path in event)
-                if batch:
-                    yield batch
-                if clock() >= beat_at:
+        with ExitStack() as stack:
+            bell = stack.enter_context(Doorbell(watched.directories))
+            notify = stack.enter_context(_gathering(watched.directories))
+            beat_at = clock()
+            stale_at: float | None = None
+            while watched.identities == _identities(watched.roots):
+                if clock() >= beat_at or bell.overflowed:
+                    bell.overflowed = False
                     yield frozenset()
                     beat_at = clock() + self.beat_s
-                if watched.identities != _identities(watched.roots):
-                    return
-                if stale_at is None and any(_is_new_directory(path) for path in batch):
-                    stale_at = clock()
-                if stale_at is not None and (not batch or clock() - stale_at > _LONGEST_STALE_S):
+                tick_s = _TICK_S if stale_at is None else _QUIET_S
+                rang = await bell.rings(within_s=max(0.0, min(tick_s, beat_at - clock())))
+                show_life(_PROMISE_S)
+                if rang:
+                    await bell.settled(quiet_s=self._settle_s, at_most_s=self._longest_s)
+                    batch = await _gathered(notify)
+                    yield batch
+                    if stale_at is None and any(_is_new_directory(path) for path in batch):
+                        stale_at = clock()
+                if stale_at is not None and (not rang or clock() - stale_at > _LONGEST_STALE_S):
                     return
 
 
@@ -146,7 +147,32 @@ def _identity(root: Path) -> _Identity:
         found = root.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return Path(os.path.realpath(root)), found.st_dev, found.st_ino
+
+
+def _gathering(directories: Sequence[str]) -> RustNotify:
+    """Have watchfiles gather from now on what happens in directories."""
+    return RustNotify(
+        list(directories),
+        debug=False,
+        force_polling=False,
+        poll_delay_ms=0,
+        recursive=False,
+        ignore_permission_denied=False,
+    )
+
+
+async def _gathered(notify: RustNotify) -> frozenset[Path]:
+    """Return what watchfiles has gathered; nothing, after a while, if that is not what rang.
+
+    As a beat, that makes sure that what it has missed is found anyway.
+    """
+    for lag_s in _LAGS_S:
+        await asyncio.sleep(lag_s)
+        gathered = notify.watch(debounce_ms=0, step_ms=0, timeout_ms=1, stop_event=None)
+        if isinstance(gathered, set):
+            return frozenset(Path(path) for _, path in gathered)
+    return frozenset()
 
 
 def _is_new_directory(path: Path) -> bool:
@@ -160,22 +186,20 @@ def _is_watched(name: str) -> bool:
 
 
 def _raise_unless_undecodable(error: Exception) -> None:
-    """Raise what watchfiles met in pdwatch's words.
+    """Raise what inotify met in pdwatch's words.
 
-    It gives up on a file whose name is not UTF-8, wherever it lies; then the watches have to be renewed.
+    watchfiles gives up on a file whose name is not UTF-8, wherever it lies; then the watches have to be
+    renewed.
     """
-    cause = error
-    while isinstance(cause, ExceptionGroup):
-        cause = cause.exceptions[0]
-    message = str(cause)
+    message, number = str(error), error.errno if isinstance(error, OSError) else None
     if "Unable to decode path" in message:
         return
-    if "file watch limit reached" in message:
+    if number == errno.ENOSPC or "file watch limit reached" in message:
         raise SourceError(
             "the system's limit on inotify watches is reached",
             remedy="raise it (sysctl fs.inotify.max_user_watches=524288), or watch fewer directories",
         ) from error
-    if "Too many open files" in message:
+    if number == errno.EMFILE or "Too many open files" in message:
         raise SourceError(
             "the system's limit on inotify instances is reached",
             remedy="raise it (sysctl fs.inotify.max_user_instances=512, or ulimit -n), or end other watchers",

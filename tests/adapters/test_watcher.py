@@ -47,9 +47,9 @@ class Following:
 
 @asynccontextmanager
 async def following(
-    *roots: Path, beat_s: float = 3600.0, step_ms: int = 10, debounce_ms: int = 50
+    *roots: Path, beat_s: float = 3600.0, settle_s: float = 0.012, longest_s: float = 0.25
 ) -> AsyncIterator[Following]:
-    changes = FileWatcher(beat_s=beat_s, step_ms=step_ms, debounce_ms=debounce_ms).changes(roots)
+    changes = FileWatcher(beat_s=beat_s, settle_s=settle_s, longest_s=longest_s).changes(roots)
     try:
         yield Following(changes)
     finally:
@@ -100,7 +100,7 @@ def save_in_place(file: Path) -> None:
 async def test_an_editors_save_is_one_batch(root: Path, save: Callable[[Path], None]) -> None:
     file = root / "hello/nodes/greet.ts"
     # Longer than any pause that a busy machine makes between two system calls.
-    async with following(root, step_ms=300, debounce_ms=3000) as told:
+    async with following(root, settle_s=0.3, longest_s=3.0) as told:
         await told.beat()
         save(file)
         first = await told.batch()
@@ -199,6 +199,21 @@ async def test_a_root_that_is_a_link_is_told_by_what_it_leads_to(root: Path, tmp
         assert await told.batch() == {root / "a"}
 
 
+async def test_a_root_that_is_a_link_is_followed_to_where_it_is_turned(root: Path, tmp_path: Path) -> None:
+    """As git-sync does it."""
+    (tmp_path / "next").mkdir()
+    current, turned = tmp_path / "current", tmp_path / "turned"
+    current.symlink_to(root)
+    turned.symlink_to("next")
+    async with following(current) as told:
+        await told.beat()
+        turned.replace(current)
+        await told.beat()
+        (current / "a").touch()
+
+        assert await told.batch() == {tmp_path / "next/a"}
+
+
 async def test_hidden_directories_are_not_watched_except_for_secrets(root: Path) -> None:
     (root / ".git").mkdir()
     (root / "hello/.secrets").mkdir()
@@ -225,7 +240,8 @@ async def test_links_are_not_followed_out_of_the_root(root: Path) -> None:
     async with following(root) as told:
         await told.beat()
 
-        assert inotify_watches() == len(["root", "root/hello", "root/hello/nodes"])
+        watched = ["root", "root/hello", "root/hello/nodes"]
+        assert inotify_watches() == len(["watchfiles", "doorbell"]) * len(watched)
 
 
 async def test_cancellation_leaves_no_watch_behind(root: Path) -> None:
@@ -259,6 +275,19 @@ async def test_beats_come_though_nothing_happens(root: Path) -> None:
     async with following(root, beat_s=0.02) as told:
         for _ in range(3):
             assert await told.batch() == frozenset()
+
+
+async def test_an_overflow_of_inotifys_queue_is_followed_by_a_beat(root: Path) -> None:
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    files = [root / "hello/a", root / "hello/b"]
+    for file in files:
+        file.touch()
+    async with following(root) as told:
+        await told.beat()
+        for number in range(limit + 1):  # two by turns, since equal events in a row count as one
+            os.utime(files[number % 2])
+
+        await told.beat()
 
 
 async def test_a_name_that_is_not_utf8_stops_nobody(root: Path) -> None:
