@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import os
 import struct
 from typing import TYPE_CHECKING, Self
+
+from pdwatch.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,8 +46,8 @@ class Doorbell:
         directories: Paths of directories.
 
     Raises:
-        OSError: A directory is not there (any more), can't be read, or a limit of the system is reached:
-            ENOSPC on inotify watches, EMFILE on inotify instances.
+        OSError: A directory is not there (any more), or can't be read.
+        SourceError: A limit of the system on inotify is reached; names the sysctl.
     """
 
     def __init__(self, directories: Iterable[str]) -> None:
@@ -58,7 +61,7 @@ class Doorbell:
             for directory in directories:
                 watch = _LIBC.inotify_add_watch(self._descriptor, os.fsencode(directory), _MASK)
                 _require(watch, directory)
-        except OSError:
+        except (OSError, SourceError):
             os.close(self._descriptor)
             raise
         self._loop.add_reader(self._descriptor, self._hear)
@@ -98,11 +101,31 @@ class Doorbell:
             self._rung.set()
 
 
+def watches_exhausted() -> SourceError:
+    """Return the error for the limit on what all inotify instances of a user may watch."""
+    return SourceError(
+        "the system's limit on inotify watches is reached",
+        remedy="raise it (sysctl fs.inotify.max_user_watches=524288), or watch fewer directories",
+    )
+
+
+def instances_exhausted() -> SourceError:
+    """Return the error for the limit on a user's inotify instances, or a process' open files."""
+    return SourceError(
+        "the system's limit on inotify instances is reached",
+        remedy="raise it (sysctl fs.inotify.max_user_instances=512, or ulimit -n), or end other watchers",
+    )
+
+
 def _require(result: int, path: str) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), path)
-    return result
+    if result >= 0:
+        return result
+    number = ctypes.get_errno()
+    if number == errno.ENOSPC:
+        raise watches_exhausted()
+    if number == errno.EMFILE:
+        raise instances_exhausted()
+    raise OSError(number, os.strerror(number), path)
 
 
 def _masks(events: bytes) -> Iterator[int]:

@@ -6,15 +6,15 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from watchfiles import awatch
+from pdwatch.adapters.doorbell import Doorbell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection
     from pathlib import Path
 
-_SETTLE_MS = 100
+_SETTLE_S = 0.1
 """How long nothing must have happened: an editor may empty a file before it writes it."""
-_LOOK_MS = 5_000
+_LOOK_S = 5.0
 """How often to look by itself: a network file system tells nothing of what happens elsewhere."""
 
 
@@ -28,33 +28,26 @@ async def saves(path: Path, *, known: bytes) -> AsyncGenerator[None]:
         path: The file; it may go and come back, and counts only while it is there.
         known: The bytes that it was last known to have, which may be some time ago.
     """
-    directories = {path.parent, (await asyncio.to_thread(path.resolve)).parent}
+    directories = {str(path.parent), str((await asyncio.to_thread(path.resolve)).parent)}
     async with aclosing(_beats(directories)) as beats:
-        while True:
+        async for _ in beats:
             content = await asyncio.to_thread(_read, path)
             if content is not None and content != known:
                 known = content
                 yield
-            await anext(beats)
 
 
-async def _beats(directories: Collection[Path]) -> AsyncGenerator[None]:
-    """Yield when something has happened in one of the directories, and when it is time to look anyway."""
+async def _beats(directories: Collection[str]) -> AsyncGenerator[None]:
+    """Yield at once, when something has happened in one of the directories, and when it is time to look."""
     while True:
-        events = awatch(
-            *directories,
-            recursive=False,
-            step=_SETTLE_MS,
-            debounce=10 * _SETTLE_MS,
-            rust_timeout=_LOOK_MS,
-            yield_on_timeout=True,
-        )
         try:
-            async with aclosing(events):
-                async for _ in events:
+            with Doorbell(directories) as bell:
+                while True:
                     yield
+                    if await bell.rings(within_s=_LOOK_S):
+                        await bell.settled(quiet_s=_SETTLE_S, at_most_s=10 * _SETTLE_S)
         except FileNotFoundError:  # a directory has gone, and may come back
-            await asyncio.sleep(_LOOK_MS / 1000)
+            await asyncio.sleep(_LOOK_S)
 
 
 def _read(path: Path) -> bytes | None:

@@ -9,7 +9,6 @@ loop), and enters ``.git``. So a new directory means a new set of watches.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from watchfiles._rust_notify import RustNotify
 
-from pdwatch.adapters.doorbell import Doorbell
+from pdwatch.adapters.doorbell import Doorbell, instances_exhausted, watches_exhausted
 from pdwatch.adapters.tree import is_utf8
 from pdwatch.core.sources import SECRETS_DIRECTORY, outermost
 from pdwatch.errors import SourceError
@@ -186,22 +185,15 @@ def _is_watched(name: str) -> bool:
 
 
 def _raise_unless_undecodable(error: Exception) -> None:
-    """Raise what inotify met in pdwatch's words.
+    """Raise what watchfiles met in pdwatch's words.
 
-    watchfiles gives up on a file whose name is not UTF-8, wherever it lies; then the watches have to be
-    renewed.
+    It gives up on a file whose name is not UTF-8, wherever it lies; then the watches have to be renewed.
     """
-    message, number = str(error), error.errno if isinstance(error, OSError) else None
+    message = str(error)
     if "Unable to decode path" in message:
         return
-    if number == errno.ENOSPC or "file watch limit reached" in message:
-        raise SourceError(
-            "the system's limit on inotify watches is reached",
-            remedy="raise it (sysctl fs.inotify.max_user_watches=524288), or watch fewer directories",
-        ) from error
-    if number == errno.EMFILE or "Too many open files" in message:
-        raise SourceError(
-            "the system's limit on inotify instances is reached",
-            remedy="raise it (sysctl fs.inotify.max_user_instances=512, or ulimit -n), or end other watchers",
-        ) from error
+    if "file watch limit reached" in message:
+        raise watches_exhausted() from error
+    if "Too many open files" in message:
+        raise instances_exhausted() from error
     raise SourceError(f"watching files failed: {message}") from error
