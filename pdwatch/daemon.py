@@ -17,8 +17,8 @@ from pdwatch.adapters.ground import DirectoryGround
 from pdwatch.adapters.lock import Claims
 from pdwatch.adapters.systemd import service_manager
 from pdwatch.adapters.watcher import FileWatcher
-from pdwatch.build_slots import BuildSlots
-from pdwatch.delivery import Delivery, World
+from pdwatch.admission import Admission
+from pdwatch.delivery import BUILD_SLOT, Delivery, World
 from pdwatch.discovery import WorkflowDiscovery
 from pdwatch.endpoint import Endpoint
 from pdwatch.errors import PdwatchError
@@ -120,7 +120,8 @@ async def _serve(
             open_target(settings, notify=notice, log=log, heartbeats=heartbeats)
         )
         reader, ground = FileSource(recipe=engine_recipe()), DirectoryGround(roots)
-        policies, builds = Policies(settings, target), BuildSlots(settings.builds)
+        policies = Policies(settings, target)
+        builds = Admission(settings.builds, turn=BUILD_SLOT)
         delivery = Delivery(
             World(
                 reader=reader,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pdwatch.build_slots import BuildSlots
+from pdwatch.admission import Admission
+from pdwatch.core.admission import Work
 from pdwatch.core.backoff import backoff
 from pdwatch.core.drift import drift
 from pdwatch.core.image import image_references, parse_reference
@@ -29,7 +32,7 @@ from pdwatch.pipeline import image_for
 from pdwatch.tracked import Revision, Stage, TrackedWorkflow, TrackedWorkflows, milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from pdwatch.core.drift import FieldChange
@@ -45,6 +48,11 @@ BUILD_S = 3600.0
 """A build or push that takes longer hangs: Docker may say nothing for minutes, but not go on for ever."""
 APPLY_S = 600.0
 """As ``BUILD_S``, for the few requests of an apply, each with a time limit of its own."""
+BUILDS, BUILD_SLOT = 2, "build slot"
+APPLIES = 8
+"""So many workflows are applied at once: each takes a connection."""
+QUEUED_S = 1.0
+"""A build that has waited for its turn for so long is worth a word."""
 CALM_S = 2 * RETRY_CAP_S
 """After an apply that nobody has undone for so long, the next change is put right at once again."""
 
@@ -71,7 +79,7 @@ class Delivery:
         log: EventLog,
         clock: Callable[[], float],
         jitter: Callable[[], float],
-        builds: BuildSlots | None = None,
+        builds: Admission | None = None,
         heartbeats: Heartbeats | None = None,
     ) -> None:
         self._world = world
@@ -80,7 +88,8 @@ class Delivery:
         self._clock = clock
         self._jitter = jitter
         self._heartbeats = heartbeats or Heartbeats()
-        self._builds = builds or BuildSlots()
+        self._builds = builds or Admission(BUILDS, turn=BUILD_SLOT)
+        self._applies = Admission(APPLIES, turn="turn to be applied")
 
     async def deliver(self, workflow: TrackedWorkflow, revision: Revision) -> float | None:
         """Converge, and turn what went wrong into log lines.
@@ -119,7 +128,8 @@ class Delivery:
             case Held() as held:
                 return self._hold(revision, held)
             case UpToDate():
-                await self._apply_secrets(workflow, revision)
+                async with self._applying(workflow, revision):
+                    await self._apply_secrets(workflow, revision)
             case Rollout() as rollout:
                 rest_s = revision.rests_until - self._clock()
                 if rest_s > 0:
@@ -177,8 +187,8 @@ class Delivery:
         if image is None:
             image = await self._image(workflow, revision)
         revision.image = str(image)
-        revision.stage = Stage.APPLY
-        with self._heartbeats.ending(f"apply {workflow.root}", within_s=APPLY_S):
+        async with self._applying(workflow, revision):
+            revision.stage = Stage.APPLY
             await self._apply_secrets(workflow, revision)
             started = self._clock()
             await self._apply_service(workflow, rollout, service(spec, namespace=namespace))
@@ -214,7 +224,7 @@ class Delivery:
 
     async def _image(self, workflow: TrackedWorkflow, revision: Revision) -> ImageRef:
         planned = self._clock()
-        async with self._builds.slot():
+        async with self._build_slot(workflow, revision):
             with self._heartbeats.ending(f"build {workflow.root}", within_s=BUILD_S):
                 plan_ms = milliseconds(planned - revision.plan_began_at)
                 wait_ms = milliseconds(self._clock() - planned)
@@ -235,6 +245,35 @@ class Delivery:
         if revision.policy.registry is not None:
             self._emit(revision, Event.PUBLISH_SUCCEEDED, publish_ms=milliseconds(image.publish_s))
         return image.ref
+
+    @asynccontextmanager
+    async def _build_slot(self, workflow: TrackedWorkflow, revision: Revision) -> AsyncIterator[None]:
+        """Wait for a slot for a build; a workflow that is saved again while it waits keeps its place."""
+        if workflow.in_line_since is None:
+            workflow.in_line_since = self._clock()
+        name, priority = revision.snapshot.name, revision.priority
+        work = Work(name=name, priority=priority, since=workflow.in_line_since)
+        revision.waits = partial(self._builds.hold, work)
+        late = asyncio.get_running_loop().call_later(QUEUED_S, self._tell_queued, revision)
+        try:
+            async with self._builds.slot(work):
+                late.cancel()
+                revision.waits = workflow.in_line_since = None
+                yield
+        finally:
+            late.cancel()
+            revision.waits = None
+
+    def _tell_queued(self, revision: Revision) -> None:
+        if revision.waits is not None:
+            self._emit(revision, Event.BUILD_QUEUED, message=revision.waits())
+
+    @asynccontextmanager
+    async def _applying(self, workflow: TrackedWorkflow, revision: Revision) -> AsyncIterator[None]:
+        work = Work(name=revision.snapshot.name, priority=revision.priority, since=self._clock())
+        async with self._applies.slot(work):
+            with self._heartbeats.ending(f"apply {workflow.root}", within_s=APPLY_S):
+                yield
 
     async def _apply_secrets(self, workflow: TrackedWorkflow, revision: Revision) -> None:
         if not revision.policy.secrets:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pdwatch.adapters.ground import DirectoryGround
     from pdwatch.adapters.lock import Claims
     from pdwatch.adapters.watcher import FileWatcher
-    from pdwatch.build_slots import BuildSlots
+    from pdwatch.admission import Admission
     from pdwatch.discovery import WorkflowDiscovery
     from pdwatch.policies import Policies
     from pdwatch.settings import Settings
@@ -31,7 +31,7 @@ class LiveParts:
     claims: Claims
     target: Target
     policies: Policies
-    builds: BuildSlots
+    builds: Admission
     ground: DirectoryGround
     watcher: FileWatcher
     discovery: WorkflowDiscovery

@@ -43,6 +43,7 @@ class Event(StrEnum):
     WORKFLOW_INVALID = "workflow.invalid"
     WORKFLOW_SUPERSEDED = "workflow.superseded"
     WORKFLOW_HELD = "workflow.held"
+    BUILD_QUEUED = "build.queued"
     BUILD_STARTED = "build.started"
     BUILD_SUCCEEDED = "build.succeeded"
     BUILD_FAILED = "build.failed"
@@ -116,6 +117,7 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.UNDEPLOY_FAILED: _spec(f"directory {_FAILURE}", logging.ERROR),
     Event.IMAGES_PRUNED: _spec("count bytes"),
     Event.PRUNE_FAILED: _spec("error message remedy", logging.WARNING),
+    Event.BUILD_QUEUED: _spec("message"),
     Event.BUILD_STARTED: _spec("plan_ms wait_ms", logging.DEBUG),
     Event.BUILD_SUCCEEDED: _spec("image_id cached build_ms"),
     Event.BUILD_FAILED: _spec(f"{_FAILURE} step output path line column", logging.ERROR),

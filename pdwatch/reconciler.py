@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from pdwatch.admission import Admission
+from pdwatch.core.admission import Work, priority_of
 from pdwatch.delivery import RETRY_BASE_S, RETRY_CAP_S
 from pdwatch.errors import NotFoundError, NotWatchedError, PdwatchError, SourceChangedError
 from pdwatch.heartbeats import Heartbeats
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from pdwatch.tracked import Policy
     from pdwatch.workqueue import Slot
 
+SCANS = 4
+"""So many directories are read at once: more threads would wait for each other."""
 SCAN_S = 300.0
 """A directory that takes longer to be read is not slow: its file system hangs."""
 
@@ -57,6 +61,7 @@ class Reconciler:
         self._log = log
         self._clock = clock
         self._heartbeats = heartbeats or Heartbeats()
+        self._scans = Admission(SCANS, turn="turn to be read")
 
     async def reconcile(self, slot: Slot[Path]) -> float | None:
         """Converge one workflow directory.
@@ -73,6 +78,8 @@ class Reconciler:
 
     async def _reconcile(self, slot: Slot[Path], workflow: TrackedWorkflow, *, known: bool) -> float | None:
         seen = await self._look(slot, workflow)
+        if isinstance(seen, Revision):
+            seen.priority = priority_of(slot.cause)
         while isinstance(seen, Revision):
             async with asyncio.TaskGroup() as group:
                 name = f"deliver {seen.snapshot.name}"
@@ -88,6 +95,11 @@ class Reconciler:
 
     async def _look(self, slot: Slot[Path], workflow: TrackedWorkflow) -> Revision | PdwatchError:
         """Scan; return the known revision if its files are as they were, else a new one, or the error."""
+        work = Work(name=workflow.root.name, priority=priority_of(slot.cause), since=slot.added_at)
+        async with self._scans.slot(work):
+            return await self._scan(slot, workflow)
+
+    async def _scan(self, slot: Slot[Path], workflow: TrackedWorkflow) -> Revision | PdwatchError:
         slot.take()
         cause, routine, saved_at, started = slot.cause, slot.routine, slot.saved_at, self._clock()
         settle_s = None if saved_at is None or cause != "save" else slot.added_at - saved_at
@@ -112,7 +124,11 @@ class Reconciler:
             self._emit(known, Event.WORKFLOW_UNCHANGED, cause=cause, scan_ms=scan_ms)
             return known
         revision = workflow.revision = Revision(
-            snapshot=snapshot, namespace=namespace, policy=policy, saved_at=saved_at
+            snapshot=snapshot,
+            namespace=namespace,
+            policy=policy,
+            saved_at=saved_at,
+            priority=priority_of(cause),
         )
         if known is not None:
             directory = str(workflow.root)

@@ -30,7 +30,10 @@ def standing(workflow: TrackedWorkflow) -> Standing:
         return Standing.FAILING
     if rollout is not None and rollout.source_digest == revision.snapshot.digest:
         return _rolled(rollout)
-    stages = {Stage.BUILD: Standing.BUILDING, Stage.APPLY: Standing.ROLLING_OUT}
+    stages = {
+        Stage.BUILD: Standing.QUEUED if revision.waits else Standing.BUILDING,
+        Stage.APPLY: Standing.ROLLING_OUT,
+    }
     return stages.get(revision.stage, Standing.CHECKING)
 
 
@@ -82,13 +85,19 @@ def _why(revision: Revision, rollout: RolloutStatus | None, stands: Standing) ->
         return _problems(revision.snapshot.problems)
     if revision.held is not None:
         return revision.held.message
-    if stands is Standing.FAILING and revision.failure:
-        return revision.failure
+    if told := _told(revision, stands):
+        return told
     if rollout is None or rollout.source_digest != revision.snapshot.digest:
         return ""
     if stands is Standing.READY:
         return "no pods are wanted" if not rollout.desired else "the pods have not been seen yet"
     return ": ".join(part for part in (rollout.reason, " ".join(rollout.message.split())) if part)
+
+
+def _told(revision: Revision, stands: Standing) -> str:
+    if stands is Standing.QUEUED and revision.waits is not None:
+        return revision.waits()
+    return revision.failure if stands is Standing.FAILING else ""
 
 
 def _problems(problems: tuple[Problem, ...]) -> str:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pdwatch.core.admission import Priority
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pdwatch.core.model import Manifest, RolloutStatus, SourceSnapshot
@@ -45,6 +47,7 @@ class Revision:
     namespace: str
     policy: Policy
     """What the settings say; a reload puts another one here."""
+    priority: Priority = Priority.REPAIR
     saved_at: float | None = None
     """When the save that made the snapshot was noticed; None when no save did, as at start."""
     stage: Stage = Stage.PLAN
@@ -69,6 +72,8 @@ class Revision:
     """The hold that was last logged, so that it is logged once."""
     reported: bool = False
     """Whether its problems have been logged."""
+    waits: Callable[[], str] | None = None
+    """While it waits for its turn to be built, says why."""
 
     def log_fields(self, now: float) -> dict[str, object]:
         """Return the fields that every line about the revision carries, each once it is known."""
@@ -99,6 +104,8 @@ class TrackedWorkflow:
     delivered: str | None = None
     """The source digest that this process last knew, or brought, from here to the cluster."""
     rollout: RolloutStatus | None = None
+    in_line_since: float | None = None
+    """Since when, in loop time, it has waited to be built; a newer save keeps the place of an older one."""
     unsettled_since: float | None = None
     """Since when, in loop time, its files have changed during every scan."""
 

@@ -117,6 +117,13 @@ STALLED: dict[str, Any] = {
             revision(attempts=2, failure="no Docker"), None, Answer.NO, "no Docker", id="it is tried again"
         ),
         pytest.param(
+            revision(stage=Stage.BUILD, waits=lambda: "waits behind a"),
+            rollout(OLD, (OLD,)),
+            Answer.QUEUED,
+            "waits behind a",
+            id="it waits for its build",
+        ),
+        pytest.param(
             revision(failure="no Docker"), rollout(), Answer.YES, "", id="it failed once and then did not"
         ),
     ],

@@ -92,6 +92,9 @@ def rollout(*, digest: str = "sha256:new", **fields: Any) -> RolloutStatus:
         pytest.param(revision(), None, Standing.CHECKING, id="it is being compared with what runs"),
         pytest.param(revision(stage=Stage.BUILD), None, Standing.BUILDING, id="its image is built"),
         pytest.param(
+            revision(stage=Stage.BUILD, waits=str), None, Standing.QUEUED, id="it waits for its build"
+        ),
+        pytest.param(
             revision(stage=Stage.BUILD),
             rollout(digest="sha256:old"),
             Standing.BUILDING,

@@ -15,6 +15,7 @@ class Standing(StrEnum):
     """How a workflow's files and its pods stand to each other, in the order in which they are counted."""
 
     READY = "ready"
+    QUEUED = "queued"
     BUILDING = "building"
     ROLLING_OUT = "rolling out"
     CHECKING = "checking"
@@ -28,12 +29,14 @@ class Answer(StrEnum):
 
     YES = "yes"
     CHECKING = "checking"
+    QUEUED = "queued"
     BUILDING = "building"
     ROLLING_OUT = "rolling out"
     NO = "no"
 
 
 _ANSWERS = {
+    Standing.QUEUED: Answer.QUEUED,
     Standing.BUILDING: Answer.BUILDING,
     Standing.CHECKING: Answer.CHECKING,
     Standing.ROLLING_OUT: Answer.ROLLING_OUT,
