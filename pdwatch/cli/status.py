@@ -89,7 +89,7 @@ def command(
 
     Without NAME it asks the daemons that run here (`pdwatch run`, `pdwatch dev`) about all their workflows:
     whether the newest save of each is what runs (`yes`, `checking`, `queued`, `building`, `rolling out`, or
-    `no` and why), from the digest of the files to that which the engines run. docs/http.md says how it is known.
+    `no` and why), from the digest of the files to that of the engines. docs/http.md says how it is known.
 
     With NAME it asks the cluster, and needs no daemon. The workflow is `ready` when every pod that is wanted
     runs what was deployed last and answers; `progressing` while a rollout goes on; `degraded` when something
