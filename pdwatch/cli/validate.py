@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pdwatch.cli.console import print_json, style
+from pdwatch.cli.console import Progress, print_json, style
 from pdwatch.cli.problems import report_problems
 from pdwatch.cli.targets import workflows_below
 from pdwatch.core.schema import workflow_schema
@@ -30,6 +31,7 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
 
 @click.command(name="validate")
 @click.argument("directories", nargs=-1, metavar="[DIR]...", type=click.Path(path_type=Path))
+@click.option("--check", is_flag=True, help="Have Deno check the types of the nodes, too.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
     "--schema",
@@ -39,11 +41,15 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
     callback=_print_schema,
     help="Print the JSON Schema of workflow.yaml, for editors, and exit.",
 )
-def command(directories: tuple[Path, ...], output: str) -> None:
+def command(directories: tuple[Path, ...], *, check: bool, output: str) -> None:
     """Check the workflows at and below each DIR (default: this directory).
 
     Every problem is reported at once, on stderr, with the line that it is about. Needs no Docker and no
     cluster.
+
+    With --check, `deno check` looks at the nodes of each workflow that is valid, and at all that they import,
+    as `pdwatch dev` does before a save takes over. It finds errors of syntax and of types, and may download
+    what is imported.
 
     With --output json, stdout gets a list with one object for each workflow: directory, name, valid,
     source_digest (if valid) and problems, each with path, line, column, where and message. line and column
@@ -54,18 +60,19 @@ def command(directories: tuple[Path, ...], output: str) -> None:
       0  all valid
       1  something is not valid
       2  a flag is wrong
+      3  there is no deno on this machine for --check
       4  a DIR is no directory, or there is no workflow.yaml at or below it
 
     \b
     Examples:
-      pdwatch validate ~/workflows
+      pdwatch validate ~/workflows --check
       pdwatch validate -o json | jq -r '.[].problems[].message'
       pdwatch validate --schema > workflow.schema.json
     """  # noqa: D301  # click's mark is the character, not the letters
-    sys.exit(asyncio.run(_validate(directories or (Path(),), output)))
+    sys.exit(asyncio.run(_validate(directories or (Path(),), check=check, output=output)))
 
 
-async def _validate(directories: Sequence[Path], output: str) -> ExitCode:
+async def _validate(directories: Sequence[Path], *, check: bool, output: str) -> ExitCode:
     # Loaded on use: `--help` and `--schema` need no file system.
     from pdwatch.adapters.engine import engine_recipe  # noqa: PLC0415
     from pdwatch.adapters.files import FileSource  # noqa: PLC0415
@@ -73,6 +80,8 @@ async def _validate(directories: Sequence[Path], output: str) -> ExitCode:
     source = FileSource(recipe=engine_recipe())
     roots = await _workflows(source, directories)
     snapshots = [await source.scan(root) for root in roots]
+    if check:
+        snapshots = await _type_checked(snapshots)
     if output == "json":
         print_json([_as_json(snapshot) for snapshot in snapshots])
     else:
@@ -82,6 +91,21 @@ async def _validate(directories: Sequence[Path], output: str) -> ExitCode:
 
 async def _workflows(source: SourceReader, directories: Sequence[Path]) -> list[Path]:
     return sorted({root for directory in directories for root in await workflows_below(source, directory)})
+
+
+async def _type_checked(snapshots: Sequence[SourceSnapshot]) -> list[SourceSnapshot]:
+    """Return the snapshots with what Deno finds in those that are valid."""
+    from pdwatch.adapters.local.deno import find_deno  # noqa: PLC0415  # as above
+    from pdwatch.adapters.local.full_check import type_problems  # noqa: PLC0415
+
+    deno = find_deno()
+    checked = []
+    with Progress() as progress:
+        for snapshot in snapshots:
+            progress.update(f"checking the types of {snapshot.name}")
+            problems = await type_problems(snapshot, deno=deno) if _is_valid(snapshot) else ()
+            checked.append(replace(snapshot, spec=None, problems=problems) if problems else snapshot)
+    return checked
 
 
 def _is_valid(snapshot: SourceSnapshot) -> bool:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from pdwatch.cli.main import cli
 from pdwatch.core.schema import workflow_schema
-from pdwatch.errors import NotFoundError
+from pdwatch.errors import NotFoundError, ProgramMissingError
 
 VALID = """\
 name: hello
@@ -188,3 +188,48 @@ def test_a_directory_without_workflows_exits_with_4_and_a_way_out(directory: Pat
         f"error: there is no workflow.yaml at or below {directory}",
         "  → name a directory that holds one, or create it",
     ]
+
+
+WRONG = """\
+const n: number = "one";
+export default (): string => n;
+"""
+
+
+def test_the_types_of_valid_workflows_are_checked_on_demand(directory: Path) -> None:
+    (workflow(directory / "a, b") / "nodes/greet.ts").write_text(WRONG)
+    workflow(directory / "c", INVALID)
+    workflow(directory / "d")
+    assert validate("a, b").exit_code == 0
+    result = validate("--check")
+    assert (result.exit_code, result.stdout) == (1, "")
+    lines = result.stderr.splitlines()
+    assert lines[:3] == [
+        "a, b/nodes/greet.ts:1:7: TS2322 [ERROR]: Type 'string' is not assignable to type 'number'.",
+        '    1 | const n: number = "one";',
+        "      |       ^",
+    ]
+    assert lines[3].startswith("a, b/nodes/greet.ts:2:30: TS2322 [ERROR]")
+    assert lines[-2:] == ["ok hello (d)", "3 workflows checked, 4 problems in 2 of them"]
+
+
+def test_an_error_of_syntax_is_one_of_the_problems_in_json(directory: Path) -> None:
+    (workflow(directory) / "nodes/greet.ts").write_text("export default () => (;\n")
+    (checked,) = json.loads(validate("--check", "-o", "json").stdout)
+    assert (checked["valid"], "source_digest" in checked) == (False, False)
+    assert checked["problems"] == [
+        {
+            "path": "nodes/greet.ts",
+            "line": 1,
+            "column": 23,
+            "where": "",
+            "message": "SyntaxError: Expression expected",
+        }
+    ]
+
+
+def test_without_deno_types_can_t_be_checked(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workflow(directory)
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert isinstance(validate("--check").exception, ProgramMissingError)

@@ -50,8 +50,8 @@ def stage(snapshot: SourceSnapshot, app: Path, *, engine: Mapping[str, bytes]) -
         SourceError: A file can't be read.
         UnreadablePathError: Deno can't be allowed to read the third-party code.
     """
-    for tree in linked_trees(snapshot):
-        require_readable(tree, remedy="rename the directory, or move the workflow to another")
+    for linked in linked_trees(snapshot):
+        require_readable(linked, remedy="rename the directory, or move the workflow to another")
     entries = build_context(snapshot, dockerfile="", engine=engine, deno_config=_deno_config(snapshot))
     try:
         app.mkdir(parents=True)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
-from pdwatch.adapters.local.children import start_child
-from pdwatch.adapters.local.deno import check_command
+from pdwatch.adapters.local.full_check import full_check
 from pdwatch.adapters.local.language_server import MODULE_SUFFIXES, LanguageServerError, language_server
 from pdwatch.core.sources import DEPENDENCIES
-from pdwatch.errors import BuildFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,9 +24,6 @@ _ANSWER_S, _START_S = 10.0, 120.0
 """A server that takes longer to answer, for the first time or again, is given up."""
 _IDLE_S = 600.0
 """A server that has not been asked for so long ends, since it takes 300 MB."""
-
-_PLACE = re.compile(r"\bat (?P<path>/[^\n]*?):(?P<line>\d+):(?P<column>\d+)$", re.MULTILINE)
-_SOURCE_LINE = re.compile(r"^(?P<message>(?:error: )?(?:TS\d+ \[ERROR\]: )?\S.*)$", re.MULTILINE)
 
 _Setting: TypeAlias = "tuple[Path, tuple[SourceFile, ...]]"
 """A workflow directory, and all its files that are no modules of its own."""
@@ -144,42 +138,6 @@ class TypeCheck:
         following = self._app.with_suffix(".next")
         following.symlink_to(stage.app)
         following.replace(self._app)
-
-
-async def full_check(stage: Stage, *, deno: Path) -> None:
-    """Return when ``deno check`` passes the modules of a stage's nodes, and all that they lead to.
-
-    Raises:
-        BuildFailedError: It does not; the message has file, line and column.
-    """
-    assert stage.snapshot.spec is not None, "only a valid snapshot is staged"
-    command = check_command(stage.snapshot.spec, deno=deno, app=stage.app)
-    child = await start_child(command, directory=stage.app, stderr=asyncio.subprocess.STDOUT)
-    try:
-        output, _ = await child.communicate()
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    if child.returncode:
-        raise check_error(output.decode(errors="replace"), stage)
-
-
-def check_error(output: str, stage: Stage) -> BuildFailedError:
-    """Return what Deno's check says as an error, with paths in the workflow's own directory."""
-    text = stage.in_workflow(output).strip()
-    message = _SOURCE_LINE.search(text)
-    place = _PLACE.search(text)
-    said = message["message"].removeprefix("error: ") if message else "Deno's check failed"
-    if place is None:
-        return BuildFailedError(said, step="deno check", output=text.splitlines())
-    path, line, column = place["path"], int(place["line"]), int(place["column"])
-    return BuildFailedError(
-        f"{path}:{line}:{column}: {said}",
-        step="deno check",
-        output=text.splitlines(),
-        place={"path": path, "line": line, "column": column},
-    )
 
 
 def _require_agreement(stage: Stage, erroneous: frozenset[str]) -> None:

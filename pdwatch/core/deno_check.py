@@ -1,0 +1,53 @@
+"""What ``deno check`` prints, read as the errors that it is about."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_BEGIN = re.compile(r"^(?=TS\d+ \[ERROR\]: |error: )", re.MULTILINE)
+_PLACE = re.compile(r"\bat (?P<path>/.*):(?P<line>\d+):(?P<column>\d+)$")
+_SUMMARY = re.compile(r"(?:Found \d+ errors?\.|error: Type checking failed\.)$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """An error, its place, which some have none of, and what Deno shows of the source."""
+
+    message: str
+    path: str | None = None
+    line: int | None = None
+    column: int | None = None
+    excerpt: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        place = (f"{part}:" for part in (self.path, self.line, self.column) if part is not None)
+        return " ".join(filter(None, ("".join(place), self.message)))
+
+
+def diagnostics(output: str) -> tuple[Diagnostic, ...]:
+    """Return the errors that a failed check printed, at least one.
+
+    Args:
+        output: Its standard output and error, uncoloured, with paths in place of ``file:`` URLs.
+    """
+    text = "\n".join(line for line in output.splitlines() if not _SUMMARY.match(line)).strip()
+    parts = [part for part in _BEGIN.split(text) if _BEGIN.match(part)]
+    return tuple(map(_diagnostic, parts)) or (
+        Diagnostic(message="Deno's check failed", excerpt=tuple(text.splitlines())),
+    )
+
+
+def _diagnostic(part: str) -> Diagnostic:
+    message, *lines = part.rstrip().splitlines()
+    message = message.removeprefix("error: ")
+    for index, line in enumerate(lines):
+        if place := _PLACE.search(line):
+            return Diagnostic(
+                message=message,
+                path=place["path"],
+                line=int(place["line"]),
+                column=int(place["column"]),
+                excerpt=(*lines[:index], *lines[index + 1 :]),
+            )
+    return Diagnostic(message=message, excerpt=tuple(lines))
