@@ -7,8 +7,7 @@ import os
 import random
 import signal
 from contextlib import AsyncExitStack
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pdwatch import __version__
 from pdwatch.adapters.engine import engine_recipe
@@ -18,20 +17,19 @@ from pdwatch.adapters.lock import Claims
 from pdwatch.adapters.systemd import service_manager
 from pdwatch.adapters.watcher import FileWatcher
 from pdwatch.admission import Admission
-from pdwatch.delivery import BUILD_SLOT, Delivery, World
+from pdwatch.delivery import BUILD_SLOT, Delivery
 from pdwatch.discovery import WorkflowDiscovery
 from pdwatch.endpoint import Endpoint
 from pdwatch.errors import PdwatchError
 from pdwatch.heartbeats import Heartbeats
-from pdwatch.housekeeping import Housekeeping
 from pdwatch.live_parts import LiveParts
 from pdwatch.logs import Event, EventLog
 from pdwatch.policies import Policies
 from pdwatch.reconciler import Reconciler
 from pdwatch.reload import Reloads, reload_requests
-from pdwatch.rollouts import RolloutReporter
 from pdwatch.service import ServiceReport
 from pdwatch.settings import resolved
+from pdwatch.sites import Sites, Surroundings
 from pdwatch.tracked import TrackedWorkflows, milliseconds
 from pdwatch.workqueue import WorkQueue
 
@@ -40,35 +38,26 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from pdwatch.adapters.systemd import Systemd
-    from pdwatch.core.model import ViewChange
+    from pdwatch.core.model import TargetName, ViewChange
     from pdwatch.reload import Live
     from pdwatch.settings import Settings
+    from pdwatch.sites import OpenTarget
     from pdwatch.targets import Target
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class OpenTarget(Protocol):
-    """Opens the target that revisions go to."""
-
-    def __call__(
-        self,
-        settings: Settings,
-        *,
-        notify: Callable[[ViewChange], None],
-        log: EventLog,
-        heartbeats: Heartbeats,
-    ) -> AbstractAsyncContextManager[Target]:
-        """Return the target's context."""
-        ...
-
-
 def open_target(
-    settings: Settings, *, notify: Callable[[ViewChange], None], log: EventLog, heartbeats: Heartbeats
+    name: TargetName,
+    settings: Settings,
+    *,
+    notify: Callable[[ViewChange], None],
+    log: EventLog,
+    heartbeats: Heartbeats,
 ) -> AbstractAsyncContextManager[Target]:
-    """Open the target that the settings name."""
-    if settings.target == "local":
-        from pdwatch.targets.local import local_target  # noqa: PLC0415  # each imports only what it needs
+    """Open a target; each imports only what it needs."""
+    if name == "local":
+        from pdwatch.targets.local import local_target  # noqa: PLC0415
 
         return local_target(notify=notify, log=log, jitter=random.random)
     from pdwatch.targets.kubernetes import kubernetes_target  # noqa: PLC0415
@@ -85,12 +74,12 @@ async def serve(
         settings: What to watch, and how.
         log: Where events go.
         live: How to reload the settings, on SIGHUP and as they are saved; None for settings that stay.
-        open_target: Where revisions go; the target that the settings name by default.
+        open_target: Opens where revisions go.
 
     Raises:
         NotFoundError: A root directory does not exist.
         AlreadyWatchedError: Another daemon watches one of the directories.
-        SettingsError: There is no usable kubeconfig.
+        PdwatchError: None of the targets that roots name can be opened: there is no usable kubeconfig, say.
         BrokenPipeError: Nobody reads the log any more.
     """
     with service_manager(os.environ, log=log) as systemd:
@@ -111,41 +100,28 @@ async def _serve(
         service = ServiceReport(systemd, tracked=tracked, heartbeats=heartbeats, log=log)
         endpoint = Endpoint(tracked, heartbeats)
         log = log.telling(lambda _: service.changed(), endpoint.take)
-        changes: asyncio.Queue[ViewChange] = asyncio.Queue()
-
-        def notice(change: ViewChange) -> None:
-            changes.put_nowait(replace(change, seen_at=clock()))
-
-        target = await stack.enter_async_context(
-            open_target(settings, notify=notice, log=log, heartbeats=heartbeats)
-        )
         reader, ground = FileSource(recipe=engine_recipe()), DirectoryGround(roots)
-        policies = Policies(settings, target)
-        builds = Admission(settings.builds, turn=BUILD_SLOT)
+        surroundings = Surroundings(
+            tracked=tracked,
+            reader=reader,
+            ground=ground,
+            roots=roots,
+            heartbeats=heartbeats,
+            log=log,
+            clock=clock,
+            requeue=lambda workflow, cause: queue.add(workflow.root, cause=cause),
+        )
+        sites = Sites(settings, surroundings, open_target, stack=stack)
+        await sites.start()
+        policies, builds = Policies(settings, sites.target), Admission(settings.builds, turn=BUILD_SLOT)
         delivery = Delivery(
-            World(
-                reader=reader,
-                builder=target.builder,
-                publisher=target.publisher,
-                cluster=target.cluster,
-                view=target.view,
-            ),
+            sites.world,
             tracked=tracked,
             log=log,
             clock=clock,
             jitter=random.random,
             builds=builds,
             heartbeats=heartbeats,
-        )
-        housekeeping = Housekeeping(
-            settings,
-            target,
-            reader=reader,
-            ground=ground,
-            roots=roots,
-            tracked=tracked,
-            log=log,
-            clock=clock,
         )
         reconciler = Reconciler(
             reader,
@@ -155,20 +131,12 @@ async def _serve(
             log=log,
             clock=clock,
             heartbeats=heartbeats,
-            removed=housekeeping.removed,
+            removed=sites.removed,
         )
         queue = WorkQueue(reconciler.reconcile)
-        reporter = RolloutReporter(
-            tracked,
-            requeue=lambda workflow, cause: queue.add(workflow.root, cause=cause),
-            pod_logs=target.pod_logs,
-            log=log,
-            clock=clock,
-            rolled_out=housekeeping.rolled_out,
-        )
         watcher = FileWatcher(beat_s=settings.resync_s, heartbeats=heartbeats)
         discovery = WorkflowDiscovery(
-            reader, watcher, tracked=tracked, queue=queue, log=log, found=housekeeping.found
+            reader, watcher, tracked=tracked, queue=queue, log=log, found=ground.note
         )
         shown = ", ".join(map(str, roots))
         log.emit(Event.DAEMON_STARTED, version=__version__, roots=shown, pid=os.getpid())
@@ -178,7 +146,7 @@ async def _serve(
         live_parts = LiveParts(
             roots=roots,
             claims=claims,
-            target=target,
+            sites=sites,
             policies=policies,
             builds=builds,
             ground=ground,
@@ -196,14 +164,14 @@ async def _serve(
             log.emit(Event.DAEMON_SYNCED, workflows=len(tracked), duration_ms=duration_ms)
             await service.ready()
             if live and requests:
-                reloads = Reloads(settings, live, live_parts.take, listener=service, log=log)
+                reloads = Reloads(
+                    settings, live, live_parts.take, opened=lambda: sites.opened, listener=service, log=log
+                )
                 group.create_task(reloads.run(requests), name="reload settings")
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(_run(target), name="follow the target")
+            sites.follow(group)
             group.create_task(queue.run(), name="work")
-            group.create_task(reporter.run(changes), name="report rollouts")
-            group.create_task(housekeeping.run(), name="keep house")
             group.create_task(sync(), name="sync")
             group.create_task(service.run(), name="tell systemd")
             group.create_task(endpoint.run(), name="measure the loop's lag")
@@ -252,7 +220,3 @@ def _expected(failures: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
             yield from _expected(failure)
         elif isinstance(failure, PdwatchError | BrokenPipeError):
             yield failure
-
-
-async def _run(target: Target) -> None:
-    await target.run()

@@ -14,6 +14,7 @@ from pdwatch.core.backoff import backoff
 from pdwatch.core.drift import drift
 from pdwatch.core.image import image_references, parse_reference
 from pdwatch.core.manifests import deployment, secret, service
+from pdwatch.core.model import RolloutPhase
 from pdwatch.core.names import IMAGE_ANNOTATION
 from pdwatch.core.plan import Cause, Held, Invalid, Rollout, UpToDate, plan
 from pdwatch.errors import (
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdwatch.core.drift import FieldChange
-    from pdwatch.core.model import ImageRef, Manifest, ObservedDeployment, WorkflowSpec
+    from pdwatch.core.model import ImageRef, Manifest, ObservedDeployment, TargetName, WorkflowSpec
     from pdwatch.core.plan import Plan
     from pdwatch.ports import Cluster, ClusterView, ImageBuilder, ImagePublisher, SourceReader
 
@@ -59,7 +60,7 @@ CALM_S = 2 * RETRY_CAP_S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """The ports through which pdwatch sees and acts."""
+    """The ports through which pdwatch sees and acts on one target."""
 
     reader: SourceReader
     builder: ImageBuilder
@@ -69,11 +70,11 @@ class World:
 
 
 class Delivery:
-    """Brings revisions of workflows to the cluster."""
+    """Brings revisions of workflows to their targets; ``world`` returns that of a target."""
 
     def __init__(
         self,
-        world: World,
+        world: Callable[[TargetName], World],
         *,
         tracked: TrackedWorkflows,
         log: EventLog,
@@ -82,7 +83,7 @@ class Delivery:
         builds: Admission | None = None,
         heartbeats: Heartbeats | None = None,
     ) -> None:
-        self._world = world
+        self._world_of = world
         self._tracked = tracked
         self._log = log
         self._clock = clock
@@ -118,7 +119,7 @@ class Delivery:
             self._report(workflow, revision)
             return None
         await self._tracked.turn(workflow)
-        claimed_by = self._tracked.claim(workflow, revision.namespace, spec.name)
+        claimed_by = self._tracked.claim(workflow, revision.place)
         workflow.introduced.set()
         await self._synced(revision)
         match self._decide(workflow, revision, spec, claimed_by):
@@ -130,6 +131,7 @@ class Delivery:
             case UpToDate():
                 async with self._applying(workflow, revision):
                     await self._apply_secrets(workflow, revision)
+                self._welcome_back(workflow, revision)
             case Rollout() as rollout:
                 rest_s = revision.rests_until - self._clock()
                 if rest_s > 0:
@@ -142,10 +144,10 @@ class Delivery:
 
     async def _synced(self, revision: Revision) -> None:
         """Wait until the namespace has been listed, for ever if need be, and say so when it takes long."""
-        namespace = revision.namespace
+        namespace, view = revision.namespace, self._world(revision).view
         try:
             async with asyncio.timeout(LISTING_S):
-                await self._world.view.synced(namespace)
+                await view.synced(namespace)
         except TimeoutError:
             self._emit(
                 revision,
@@ -154,15 +156,15 @@ class Delivery:
                 message=f"what runs in namespace {namespace} can't be seen; watch.disconnected says why",
                 remedy=f"`pdwatch cluster check -n {namespace}` tells what is missing",
             )
-            await self._world.view.synced(namespace)
+            await view.synced(namespace)
 
     def _decide(
         self, workflow: TrackedWorkflow, revision: Revision, spec: WorkflowSpec, claimed_by: Path | None
     ) -> Plan:
-        snapshot, namespace = revision.snapshot, revision.namespace
+        snapshot, namespace, view = revision.snapshot, revision.namespace, self._world(revision).view
         if workflow.rollout is None and claimed_by is None:
-            self._world.view.announce(namespace, spec.name)
-        observed = self._world.view.deployment(namespace, spec.name)
+            view.announce(namespace, spec.name)
+        observed = view.deployment(namespace, spec.name)
         image = deployed_image(observed)
         wanted = image_references(spec, snapshot.digest, registry=revision.policy.registry)[0]
         return plan(
@@ -176,13 +178,13 @@ class Delivery:
     async def _roll_out(
         self, workflow: TrackedWorkflow, revision: Revision, rollout: Rollout, spec: WorkflowSpec
     ) -> None:
-        snapshot, namespace, cluster = revision.snapshot, revision.namespace, self._world.cluster
-        await cluster.require_gvisor()
+        snapshot, namespace, world = revision.snapshot, revision.namespace, self._world(revision)
+        await world.cluster.require_gvisor()
         if rollout.changes:
             fields = ", ".join(change.path for change in rollout.changes)
             self._emit(revision, Event.DEPLOY_DRIFTED, fields=fields)
         revision.stage = Stage.BUILD
-        observed = self._world.view.deployment(namespace, spec.name)
+        observed = world.view.deployment(namespace, spec.name)
         image = None if rollout.build else deployed_image(observed)
         if image is None:
             image = await self._image(workflow, revision)
@@ -191,22 +193,24 @@ class Delivery:
             revision.stage = Stage.APPLY
             await self._apply_secrets(workflow, revision)
             started = self._clock()
-            await self._apply_service(workflow, rollout, service(spec, namespace=namespace))
+            await self._apply_service(workflow, revision, rollout, service(spec, namespace=namespace))
             revision.applied_at, revision.answered_at = self._clock(), None
             # Last, since the digest on it tells the next plan, and the next daemon, that all of this is done.
-            applied = await cluster.apply(
+            applied = await world.cluster.apply(
                 deployment(spec, digest=snapshot.digest, image=image, namespace=namespace),
                 force=rollout.force,
             )
         revision.generation, revision.answered_at = applied["metadata"]["generation"], self._clock()
-        self._world.view.observe(applied)
+        world.view.observe(applied)
         self._rest(revision)
         apply_ms = milliseconds(self._clock() - started)
         self._emit(revision, Event.DEPLOY_APPLIED, cause=rollout.cause.value, apply_ms=apply_ms)
 
-    async def _apply_service(self, workflow: TrackedWorkflow, rollout: Rollout, wanted: Manifest) -> None:
+    async def _apply_service(
+        self, workflow: TrackedWorkflow, revision: Revision, rollout: Rollout, wanted: Manifest
+    ) -> None:
         if rollout.cause is not Cause.CHANGED or workflow.service != wanted:
-            await self._world.cluster.apply(wanted, force=rollout.force)
+            await self._world(revision).cluster.apply(wanted, force=rollout.force)
             workflow.service = wanted
 
     def _rest(self, revision: Revision) -> None:
@@ -223,7 +227,7 @@ class Delivery:
         revision.repeats += 1
 
     async def _image(self, workflow: TrackedWorkflow, revision: Revision) -> ImageRef:
-        planned = self._clock()
+        world, planned = self._world(revision), self._clock()
         async with self._build_slot(workflow, revision):
             with self._heartbeats.ending(f"build {workflow.root}", within_s=BUILD_S):
                 plan_ms = milliseconds(planned - revision.plan_began_at)
@@ -232,8 +236,8 @@ class Delivery:
                 image = await image_for(
                     revision.snapshot,
                     registry=revision.policy.registry,
-                    builder=self._world.builder,
-                    publisher=self._world.publisher,
+                    builder=world.builder,
+                    publisher=world.publisher,
                     reuse=True,
                     clock=self._clock,
                 )
@@ -278,15 +282,25 @@ class Delivery:
     async def _apply_secrets(self, workflow: TrackedWorkflow, revision: Revision) -> None:
         if not revision.policy.secrets:
             return
-        values = dict(await self._world.reader.secrets(workflow.root))
+        world = self._world(revision)
+        values = dict(await world.reader.secrets(workflow.root))
         if not values or values == workflow.secrets:
             return
         revision.stage, started = Stage.APPLY, self._clock()
         manifest = secret(revision.snapshot.name, namespace=revision.namespace, values=values)
-        await self._world.cluster.apply(manifest, force=False)
+        await world.cluster.apply(manifest, force=False)
         workflow.secrets = values
         name, apply_ms = manifest["metadata"]["name"], milliseconds(self._clock() - started)
         self._emit(revision, Event.SECRETS_APPLIED, secret=name, apply_ms=apply_ms)
+
+    def _welcome_back(self, workflow: TrackedWorkflow, revision: Revision) -> None:
+        """Tell somebody whose save has come back to what runs that this was it: no rollout will tell them."""
+        seen, saved = workflow.rollout, revision.saved_at is not None
+        runs = seen is not None and seen.phase is RolloutPhase.READY
+        if not saved or not runs or revision.generation is not None or revision.reported:
+            return
+        revision.reported = True
+        self._emit(revision, Event.WORKFLOW_CURRENT, message=f"{revision.snapshot.name} runs (as before)")
 
     def _report(self, workflow: TrackedWorkflow, revision: Revision) -> None:
         if revision.reported:
@@ -351,6 +365,9 @@ class Delivery:
         delay = backoff(revision.attempts, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, jitter=self._jitter())
         revision.attempts += 1
         return delay
+
+    def _world(self, revision: Revision) -> World:
+        return self._world_of(revision.policy.target)
 
     def _emit(self, revision: Revision, event: Event, **fields: object) -> None:
         self._log.bind(**revision.log_fields(self._clock())).emit(event, **fields)

@@ -93,6 +93,10 @@ class UnreadablePathError(PdwatchError):
     exit_code = ExitCode.USAGE
 
 
+class TargetUnavailableError(PdwatchError):
+    """A target can't be opened now; it is tried again (docs/adr/0020-two-targets.md)."""
+
+
 class ProgramMissingError(PdwatchError):
     """A program that pdwatch starts is not on this machine."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Housekeeping:
-    """Is told what happens, and does what follows from it in tasks of its own.
+    """Is told what happens on one target, and does what follows from it in tasks of its own.
 
     Args:
         settings: How many images stay, and whether removed workflows are undeployed.
@@ -46,7 +46,6 @@ class Housekeeping:
         log: EventLog,
         clock: Callable[[], float],
     ) -> None:
-        self._ground = ground
         self._pruning: ImagePruning | None = None
         self._removals: Removals | None = None
         if target.image_store is not None and target.history is not None:
@@ -68,10 +67,6 @@ class Housekeeping:
                 log=log,
                 clock=clock,
             )
-
-    def found(self, directory: Path) -> None:
-        """Take note of a workflow's directory that has come."""
-        self._ground.note(directory)
 
     def removed(self, workflow: TrackedWorkflow) -> None:
         """Take note of a workflow whose directory is gone."""

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pdwatch.errors import PdwatchError
 from pdwatch.settings import resolved
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pdwatch.discovery import WorkflowDiscovery
     from pdwatch.policies import Policies
     from pdwatch.settings import Settings
-    from pdwatch.targets import Target
+    from pdwatch.sites import Sites
     from pdwatch.tracked import TrackedWorkflows
     from pdwatch.workqueue import WorkQueue
 
@@ -29,7 +30,7 @@ class LiveParts:
 
     roots: list[Path]
     claims: Claims
-    target: Target
+    sites: Sites
     policies: Policies
     builds: Admission
     ground: DirectoryGround
@@ -49,12 +50,17 @@ class LiveParts:
         """Go by other settings; work under way goes on, and every workflow is looked at again.
 
         Raises:
-            PdwatchError: A new root can't be claimed; nothing has changed.
+            PdwatchError: A new root can't be claimed, or a new target not be opened; nothing has changed.
         """
         roots = [resolved(root.path) for root in settings.roots]
         if roots != self.roots:
             self.claims.take(roots)
-        self.target.take(settings)
+        try:
+            await self.sites.require(settings)
+        except PdwatchError:
+            self.claims.take(self.roots)
+            raise
+        self.sites.take(settings)
         self.policies.take(settings)
         self.builds.resize(settings.builds)
         if roots != self.roots or settings.resync_s != self.watcher.beat_s:

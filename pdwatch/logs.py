@@ -41,6 +41,7 @@ class Event(StrEnum):
     WORKFLOW_CHANGED = "workflow.changed"
     WORKFLOW_UNCHANGED = "workflow.unchanged"
     WORKFLOW_INVALID = "workflow.invalid"
+    WORKFLOW_CURRENT = "workflow.current"
     WORKFLOW_SUPERSEDED = "workflow.superseded"
     WORKFLOW_HELD = "workflow.held"
     BUILD_QUEUED = "build.queued"
@@ -64,6 +65,8 @@ class Event(StrEnum):
     WATCH_RELISTED = "watch.relisted"
     WATCH_DISCONNECTED = "watch.disconnected"
     WATCH_RESUMED = "watch.resumed"
+    TARGET_UNAVAILABLE = "target.unavailable"
+    TARGET_OPENED = "target.opened"
     CLUSTER_PINNED = "cluster.pinned"
     CLUSTER_UNIDENTIFIED = "cluster.unidentified"
     RECONCILE_FAILED = "reconcile.failed"
@@ -86,7 +89,9 @@ class EventSpec:
     fields: frozenset[str] = frozenset()
 
 
-COMMON_FIELDS = frozenset({"workflow", "namespace", "source_digest", "generation", "image", "since_save_ms"})
+COMMON_FIELDS = frozenset(
+    {"workflow", "namespace", "target", "source_digest", "generation", "image", "since_save_ms"}
+)
 """Carried by every line about a workflow, each once it is known."""
 
 
@@ -111,6 +116,7 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.WORKFLOW_CHANGED: _spec("directory cause settle_ms wait_ms scan_ms"),
     Event.WORKFLOW_UNCHANGED: _spec("cause scan_ms", logging.DEBUG),
     Event.WORKFLOW_INVALID: _spec("path line column where message problems", logging.ERROR),
+    Event.WORKFLOW_CURRENT: _spec("message"),
     Event.WORKFLOW_SUPERSEDED: _spec("stage superseded_by"),
     Event.WORKFLOW_HELD: _spec("reason message remedy retry_in_s", logging.WARNING),
     Event.WORKFLOW_UNDEPLOYED: _spec("directory objects", logging.WARNING),
@@ -138,6 +144,8 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.WATCH_RELISTED: _spec("resource count reason"),
     Event.WATCH_RESUMED: _spec("resource"),
     Event.WATCH_DISCONNECTED: _spec("resource reason message remedy retry_in_s", logging.WARNING),
+    Event.TARGET_UNAVAILABLE: _spec("error message remedy retry_in_s", logging.ERROR),
+    Event.TARGET_OPENED: _spec(),
     Event.CLUSTER_PINNED: _spec("context server uid"),
     Event.CLUSTER_UNIDENTIFIED: _spec("message remedy", logging.WARNING),
     Event.RECONCILE_FAILED: _spec(_FAILURE, logging.ERROR),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pdwatch.core.daemon_state import Health, Readiness
+from pdwatch.core.model import Place
 from pdwatch.logs import Event
 from pdwatch.standing import standing, workflow_state
 
@@ -43,8 +44,8 @@ class Observation:
         self._heartbeats = heartbeats
         self._now = now
         self._synced = False
-        self._stale: dict[tuple[str, str], None] = {}
-        self._urls: dict[tuple[str, str], str] = {}
+        self._stale: dict[str, None] = {}
+        self._urls: dict[Place, str] = {}
         self._since: dict[Path, tuple[Standing, datetime]] = {}
 
     def take(self, record: Record) -> None:
@@ -54,11 +55,15 @@ class Observation:
             case Event.DAEMON_SYNCED:
                 self._synced = True
             case Event.ENDPOINT_OPENED:
-                self._urls[fields["namespace"], fields["workflow"]] = fields["url"]
+                self._urls[_place(fields)] = fields["url"]
             case Event.WATCH_DISCONNECTED if fields["resource"] in _SYNCED_WATCHES:
-                self._stale[fields["namespace"], fields["resource"]] = None
+                self._stale[_watch(fields)] = None
             case Event.WATCH_RESUMED:
-                self._stale.pop((fields["namespace"], fields["resource"]), None)
+                self._stale.pop(_watch(fields), None)
+            case Event.TARGET_UNAVAILABLE:
+                self._stale[_target(fields)] = None
+            case Event.TARGET_OPENED:
+                self._stale.pop(_target(fields), None)
             case Event.WORKFLOW_UNCHANGED | Event.ENGINE_OUTPUT:
                 return  # frequent, and change nothing
         self._note()
@@ -69,8 +74,7 @@ class Observation:
 
     def readiness(self) -> Readiness:
         """Return whether the first sync is done, and every watch has the API server."""
-        stale = tuple(f"{resource} in {namespace}" for namespace, resource in self._stale)
-        return Readiness(synced=self._synced, stale=stale)
+        return Readiness(synced=self._synced, stale=tuple(self._stale))
 
     def queue(self) -> Mapping[str, int]:
         """Return how many directories are worked on, and how many wait for a retry."""
@@ -96,3 +100,15 @@ class Observation:
             known, stands = before.get(workflow.root), standing(workflow)
             same = known is not None and known[0] is stands
             self._since[workflow.root] = known if known and same else (stands, self._now())
+
+
+def _place(fields: Mapping[str, Any]) -> Place:
+    return Place(target=fields["target"], namespace=fields["namespace"], name=fields["workflow"])
+
+
+def _watch(fields: Mapping[str, Any]) -> str:
+    return f"{fields['resource']} in {fields['namespace']}"
+
+
+def _target(fields: Mapping[str, Any]) -> str:
+    return f"target {fields['target']}"

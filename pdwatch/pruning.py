@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from pdwatch.core.model import Place
     from pdwatch.ports import ImageStore, RevisionHistory
     from pdwatch.tracked import TrackedWorkflow
 
@@ -45,7 +46,7 @@ class ImagePruning:
         self._keep = keep
         self._log = log
         self._now = now
-        self._due: dict[tuple[str, str], None] = {}
+        self._due: dict[Place, None] = {}
         self._rolled_out = asyncio.Event()
 
     def rolled_out(self, workflow: TrackedWorkflow) -> None:
@@ -60,16 +61,18 @@ class ImagePruning:
             await self._rolled_out.wait()
             self._rolled_out.clear()
             while self._due:
-                namespace, name = next(iter(self._due))
-                del self._due[namespace, name]
-                await self._prune(namespace, name)
+                place = next(iter(self._due))
+                del self._due[place]
+                await self._prune(place)
 
-    async def _prune(self, namespace: str, name: str) -> None:
-        log = self._log.bind(workflow=name, namespace=namespace)
+    async def _prune(self, place: Place) -> None:
+        log = self._log.bind(workflow=place.name, namespace=place.namespace, target=place.target)
         try:
             async with asyncio.timeout(PRUNE_S):
-                in_use = await self._history.images(namespace, name) | await self._store.running()
-                images = await self._store.images(name)
+                images = await self._store.images(place.name)
+                if not surplus(images, in_use=(), keep=self._keep, now=self._now()):
+                    return  # whatever is in use: the API server need not be asked
+                in_use = await self._history.images(place.namespace, place.name) | await self._store.running()
                 removals = surplus(images, in_use=in_use, keep=self._keep, now=self._now())
                 pruned = await self._store.remove(removals)
         except PdwatchError as error:

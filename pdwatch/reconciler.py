@@ -13,13 +13,19 @@ from typing import TYPE_CHECKING
 from pdwatch.admission import Admission
 from pdwatch.core.admission import Work, priority_of
 from pdwatch.delivery import RETRY_BASE_S, RETRY_CAP_S
-from pdwatch.errors import NotFoundError, NotWatchedError, PdwatchError, SourceChangedError
+from pdwatch.errors import (
+    NotFoundError,
+    NotWatchedError,
+    PdwatchError,
+    SourceChangedError,
+    TargetUnavailableError,
+)
 from pdwatch.heartbeats import Heartbeats
 from pdwatch.logs import Event, EventLog
 from pdwatch.tracked import Revision, Stage, TrackedWorkflow, TrackedWorkflows, milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from pdwatch.core.model import SourceSnapshot
@@ -37,7 +43,8 @@ SCAN_S = 300.0
 class Reconciler:
     """Brings workflows to what their files ask for; :meth:`reconcile` is a work queue's ``work``.
 
-    ``policy`` says what the settings say of a directory, and None of one that is not watched any more.
+    ``policy`` tells what the settings say of a directory, and raises NotWatchedError for one that is not
+    watched any more, and TargetUnavailableError for one whose workflow has nowhere to go for now.
     ``removed`` is called with each workflow whose directory is gone, before it is forgotten.
     """
 
@@ -46,7 +53,7 @@ class Reconciler:
         reader: SourceReader,
         delivery: Delivery,
         *,
-        policy: Callable[[Path], Policy | None],
+        policy: Callable[[Path], Awaitable[Policy]],
         tracked: TrackedWorkflows,
         log: EventLog,
         clock: Callable[[], float],
@@ -105,20 +112,18 @@ class Reconciler:
         settle_s = None if saved_at is None or cause != "save" else slot.added_at - saved_at
         wait_s = started - slot.added_at
         slot.saved_at = None
-        policy = self._policy(workflow.root)
-        if policy is None:
-            return NotWatchedError(f"no root in the settings holds {workflow.root} any more")
         try:
+            policy = await self._policy(workflow.root)
             with self._heartbeats.ending(f"scan {workflow.root}", within_s=SCAN_S):
                 snapshot = await self._reader.scan(workflow.root)
         except PdwatchError as error:
             slot.saved_at = slot.saved_at or saved_at
             return error
-        workflow.unsettled_since = None
+        workflow.unsettled_since, workflow.failure = None, ""
         scan_ms = milliseconds(self._clock() - started)
         known = workflow.revision
         namespace = _namespace(snapshot, known, policy)
-        if known is not None and _same(known.snapshot, snapshot) and known.namespace == namespace:
+        if known is not None and _same(known, snapshot, namespace, policy):
             known.policy = policy
             known.given_up = known.given_up and routine
             self._emit(known, Event.WORKFLOW_UNCHANGED, cause=cause, scan_ms=scan_ms)
@@ -132,8 +137,7 @@ class Reconciler:
         )
         if known is not None:
             directory = str(workflow.root)
-            moved = (known.namespace, known.snapshot.name) != (namespace, snapshot.name)
-            if known.snapshot.spec and snapshot.spec and moved:
+            if known.snapshot.spec and snapshot.spec and known.place != revision.place:
                 self._emit(known, Event.WORKFLOW_REMOVED, directory=directory)
             self._emit(
                 revision,
@@ -196,6 +200,9 @@ class Reconciler:
             if now - workflow.unsettled_since < RETRY_CAP_S:
                 return RETRY_BASE_S
             workflow.unsettled_since = now
+        workflow.failure = error.message
+        if isinstance(error, TargetUnavailableError):
+            return RETRY_CAP_S  # told once, and not again of every workflow that would go there
         self._log.bind(**workflow.log_fields(now)).emit(
             Event.RECONCILE_FAILED,
             error=type(error).__name__,
@@ -212,11 +219,13 @@ class Reconciler:
 def _namespace(snapshot: SourceSnapshot, known: Revision | None, policy: Policy) -> str:
     if snapshot.spec is not None:
         return snapshot.spec.deployment.namespace or policy.namespace
-    return known.namespace if known is not None else policy.namespace
+    stays = known is not None and known.policy.target == policy.target
+    return known.namespace if known is not None and stays else policy.namespace
 
 
-def _same(one: SourceSnapshot, other: SourceSnapshot) -> bool:
-    return one.digest == other.digest and one.problems == other.problems
+def _same(known: Revision, snapshot: SourceSnapshot, namespace: str, policy: Policy) -> bool:
+    sources = known.snapshot.digest == snapshot.digest and known.snapshot.problems == snapshot.problems
+    return sources and (known.policy.target, known.namespace) == (policy.target, namespace)
 
 
 async def _added_before(slot: Slot[Path], delivery: asyncio.Task[float | None]) -> bool:

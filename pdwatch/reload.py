@@ -14,9 +14,10 @@ from pdwatch.logs import Event, EventLog
 from pdwatch.settings.changes import reload
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Collection, Iterator
     from pathlib import Path
 
+    from pdwatch.core.model import TargetName
     from pdwatch.settings import Effective, LogSettings, Settings, SettingsFile
 
 RELOAD_SIGNAL = signal.SIGHUP
@@ -62,6 +63,7 @@ class Reloads:
         settings: Those that hold.
         live: Loads others, and raises SettingsError when they are wrong.
         take: Has other settings take effect, or raises a PdwatchError and leaves everything as it was.
+        opened: Returns the targets that are open.
         listener: Who is told when a reload begins and ends.
         log: Where reloads are reported.
     """
@@ -72,6 +74,7 @@ class Reloads:
         live: Live,
         take: Callable[[Settings], Awaitable[None]],
         *,
+        opened: Callable[[], Collection[TargetName]],
         listener: ReloadListener,
         log: EventLog,
     ) -> None:
@@ -79,6 +82,7 @@ class Reloads:
         self._live = live
         self._file = live.file
         self._take = take
+        self._opened = opened
         self._listener = listener
         self._log = log
 
@@ -106,7 +110,7 @@ class Reloads:
         await self._listener.reloading()
         try:
             loaded = await asyncio.to_thread(self._live.load)
-            decided = reload(self._settings, loaded.settings)
+            decided = reload(self._settings, loaded.settings, opened=self._opened())
             await self._take(decided.settings)
         except PdwatchError as error:
             problems = error.message.splitlines()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from pdwatch.core.model import Place
     from pdwatch.ports import ClusterView, Ground, SourceReader, Undeployer
     from pdwatch.tracked import TrackedWorkflow, TrackedWorkflows
 
@@ -65,8 +66,8 @@ class Removals:
         self._log = log
         self._clock = clock
         self._pending: asyncio.Queue[_Pending] = asyncio.Queue()
-        self._newest: dict[tuple[str, str], RemovedWorkflow] = {}
-        """By namespace and name: one that came back and went again has all of its grace again."""
+        self._newest: dict[Place, RemovedWorkflow] = {}
+        """By place: one that came back and went again has all of its grace again."""
 
     def removed(self, workflow: TrackedWorkflow) -> None:
         """Take note of a directory that has just gone, if what runs came from there."""
@@ -76,11 +77,9 @@ class Removals:
         delivered = workflow.delivered or (earlier.delivered if earlier else None)
         if delivered is None:
             return
-        namespace, name = workflow.claim
         removed = self._newest[workflow.claim] = RemovedWorkflow(
             root=workflow.root,
-            namespace=namespace,
-            name=name,
+            place=workflow.claim,
             delivered=delivered,
             beside=frozenset(each.root for each in self._tracked),
         )
@@ -98,8 +97,7 @@ class Removals:
 
     async def _settle(self, pending: _Pending) -> None:
         removed = pending.workflow
-        key = (removed.namespace, removed.name)
-        if self._newest.get(key) is not removed:
+        if self._newest.get(removed.place) is not removed:
             return
         try:
             async with asyncio.timeout(UNDEPLOY_S):
@@ -109,7 +107,7 @@ class Removals:
                     return
                 if decided is Fate.UNDEPLOY:
                     await self._undeploy(removed)
-                del self._newest[key]
+                del self._newest[removed.place]
         except (PdwatchError, TimeoutError) as error:
             late = f"not done after {UNDEPLOY_S:g} s"
             self._emit(
@@ -131,12 +129,12 @@ class Removals:
         return fate(
             removed,
             [known.get(root) or WatchedDirectory(root=root) for root in {*known, *found}],
-            self._view.deployment(removed.namespace, removed.name),
+            self._view.deployment(removed.place.namespace, removed.place.name),
             intact=self._ground.intact(removed.root),
         )
 
     async def _undeploy(self, removed: RemovedWorkflow) -> None:
-        found = await self._undeployer.find(removed.namespace, removed.name)
+        found = await self._undeployer.find(removed.place.namespace, removed.place.name)
         if found.remove:
             await self._undeployer.remove(found.remove)
             self._emit(removed, Event.WORKFLOW_UNDEPLOYED, objects=", ".join(map(str, found.remove)))
@@ -144,8 +142,9 @@ class Removals:
     def _emit(self, removed: RemovedWorkflow, event: Event, **fields: object) -> None:
         self._log.emit(
             event,
-            workflow=removed.name,
-            namespace=removed.namespace,
+            workflow=removed.place.name,
+            namespace=removed.place.namespace,
+            target=removed.place.target,
             directory=str(removed.root),
             **fields,
         )
@@ -157,7 +156,6 @@ def _watched(workflow: TrackedWorkflow) -> WatchedDirectory:
         return WatchedDirectory(root=workflow.root)
     return WatchedDirectory(
         root=workflow.root,
-        namespace=revision.namespace,
-        name=revision.snapshot.name,
+        place=revision.place,
         valid=revision.snapshot.spec is not None,
     )

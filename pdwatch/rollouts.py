@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from pdwatch.core.model import Place
 from pdwatch.core.plan import ROLLED_BACK, is_rolled_back
 from pdwatch.core.rollout import RolloutTransition, transitions
 from pdwatch.delivery import deployment_drift
@@ -15,7 +16,7 @@ from pdwatch.tracked import TrackedWorkflow, TrackedWorkflows, milliseconds
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pdwatch.core.model import ObservedDeployment, RolloutStatus, ViewChange
+    from pdwatch.core.model import ObservedDeployment, RolloutStatus, TargetName, ViewChange
     from pdwatch.ports import PodLogs
 
 LOG_LINES_TIMEOUT_S = 5.0
@@ -30,9 +31,10 @@ EVENT_OF = {
 
 
 class RolloutReporter:
-    """Follows what the cluster view sees of the tracked workflows.
+    """Follows what the view of one target sees of the tracked workflows.
 
     Args:
+        target: The target whose changes it follows.
         tracked: The workflows; their ``rollout`` is kept up to date here.
         requeue: Called as ``requeue(workflow, cause)`` when the reconciler must look again.
         pod_logs: Where a crashed container's last lines come from.
@@ -43,6 +45,7 @@ class RolloutReporter:
 
     def __init__(
         self,
+        target: TargetName,
         tracked: TrackedWorkflows,
         *,
         requeue: Callable[[TrackedWorkflow, str], None],
@@ -51,6 +54,7 @@ class RolloutReporter:
         clock: Callable[[], float],
         rolled_out: Callable[[TrackedWorkflow], None] = lambda _: None,
     ) -> None:
+        self._target = target
         self._tracked = tracked
         self._rolled_out = rolled_out
         self._requeue = requeue
@@ -65,7 +69,9 @@ class RolloutReporter:
 
     async def report(self, change: ViewChange) -> None:
         """Take in one change: log its transitions, and requeue what was deleted or has drifted."""
-        workflow = self._tracked.find(change.namespace, change.name)
+        workflow = self._tracked.find(
+            Place(target=self._target, namespace=change.namespace, name=change.name)
+        )
         if workflow is None:
             return
         if change.deployment is None or change.status is None:
@@ -122,7 +128,7 @@ class RolloutReporter:
         assert workflow.claim is not None  # it was found by its claim
         try:
             async with asyncio.timeout(LOG_LINES_TIMEOUT_S):
-                return await self._pod_logs.last_lines(workflow.claim[0], pod)
+                return await self._pod_logs.last_lines(workflow.claim.namespace, pod)
         except TimeoutError:
             return ("(the container's log did not come in time)",)
         except PdwatchError as error:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def standing(workflow: TrackedWorkflow) -> Standing:
     """Return how a workflow stands."""
     revision, rollout = workflow.revision, workflow.rollout
-    if revision is None:
-        return Standing.CHECKING
+    if revision is None or workflow.failure:
+        return Standing.FAILING if workflow.failure else Standing.CHECKING
     if revision.snapshot.spec is None:
         return Standing.INVALID
     if revision.held is not None:
@@ -63,13 +63,15 @@ def workflow_state(workflow: TrackedWorkflow, *, url: str | None, since: datetim
     saved = revision.snapshot.digest if revision else None
     running = rollout.running if rollout else ()
     answered = answer(stands, saved=saved, running=running, desired=rollout.desired if rollout else 0)
+    yes = answered is Answer.YES
     return WorkflowState(
         name=revision.snapshot.name if revision else workflow.root.name,
         namespace=revision.namespace if revision else "",
+        target=revision.policy.target if revision else None,
         directory=str(workflow.root),
         standing=stands,
         answer=answered,
-        why="" if revision is None or answered is Answer.YES else _why(revision, rollout, stands),
+        why=workflow.failure or ("" if revision is None or yes else _why(revision, rollout, stands)),
         saved=saved,
         deployed=rollout.source_digest if rollout else None,
         running=running,

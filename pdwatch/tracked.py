@@ -11,12 +11,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pdwatch.core.admission import Priority
+from pdwatch.core.model import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pdwatch.core.model import Manifest, RolloutStatus, SourceSnapshot
+    from pdwatch.core.model import Manifest, RolloutStatus, SourceSnapshot, TargetName
     from pdwatch.core.plan import Held
 
 
@@ -32,6 +33,7 @@ class Stage(StrEnum):
 class Policy:
     """What the settings say about a workflow."""
 
+    target: TargetName = "kubernetes"
     namespace: str
     """Where it goes if it names none."""
     registry: str | None = None
@@ -71,15 +73,21 @@ class Revision:
     held: Held | None = None
     """The hold that was last logged, so that it is logged once."""
     reported: bool = False
-    """Whether its problems have been logged."""
+    """Whether its problems, or that it runs already, have been logged."""
     waits: Callable[[], str] | None = None
     """While it waits for its turn to be built, says why."""
+
+    @property
+    def place(self) -> Place:
+        """Where it goes."""
+        return Place(target=self.policy.target, namespace=self.namespace, name=self.snapshot.name)
 
     def log_fields(self, now: float) -> dict[str, object]:
         """Return the fields that every line about the revision carries, each once it is known."""
         return {
             "workflow": self.snapshot.name,
             "namespace": self.namespace,
+            "target": self.policy.target,
             "source_digest": self.snapshot.digest,
             "generation": self.generation,
             "image": self.image,
@@ -93,8 +101,8 @@ class TrackedWorkflow:
 
     root: Path
     revision: Revision | None = None
-    claim: tuple[str, str] | None = None
-    """The namespace and name that are this workflow's alone; see :meth:`TrackedWorkflows.claim`."""
+    claim: Place | None = None
+    """The place that is this workflow's alone; see :meth:`TrackedWorkflows.claim`."""
     introduced: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once it has had its first chance to claim a name."""
     service: Manifest | None = None
@@ -108,6 +116,8 @@ class TrackedWorkflow:
     """Since when, in loop time, it has waited to be built; a newer save keeps the place of an older one."""
     unsettled_since: float | None = None
     """Since when, in loop time, its files have changed during every scan."""
+    failure: str = ""
+    """Why its files, or where they go, can't be looked at, in one sentence; empty while they can."""
 
     def log_fields(self, now: float) -> dict[str, object]:
         """Return the fields that every line about the workflow carries, each once it is known."""
@@ -119,7 +129,7 @@ class TrackedWorkflows:
 
     def __init__(self) -> None:
         self._by_root: dict[Path, TrackedWorkflow] = {}
-        self._claims: dict[tuple[str, str], TrackedWorkflow] = {}
+        self._claims: dict[Place, TrackedWorkflow] = {}
 
     def __iter__(self) -> Iterator[TrackedWorkflow]:
         """Iterate over the workflows in the order in which they were found."""
@@ -153,13 +163,12 @@ class TrackedWorkflows:
                 return
             await other.introduced.wait()
 
-    def claim(self, workflow: TrackedWorkflow, namespace: str, name: str) -> Path | None:
-        """Claim a name in a namespace, and give up what the workflow had claimed before.
+    def claim(self, workflow: TrackedWorkflow, wanted: Place) -> Path | None:
+        """Claim a place, and give up the one that the workflow had claimed before.
 
         Returns:
             None when the workflow has it now, else the directory whose workflow has it already.
         """
-        wanted = (namespace, name)
         holder = self._claims.get(wanted)
         if holder is workflow:
             return None
@@ -170,9 +179,9 @@ class TrackedWorkflows:
         workflow.claim = wanted
         return None
 
-    def find(self, namespace: str, name: str) -> TrackedWorkflow | None:
-        """Return the workflow that has claimed ``name`` in ``namespace``."""
-        return self._claims.get((namespace, name))
+    def find(self, place: Place) -> TrackedWorkflow | None:
+        """Return the workflow that has claimed ``place``."""
+        return self._claims.get(place)
 
     def _release(self, workflow: TrackedWorkflow) -> None:
         if workflow.claim is not None:

@@ -145,7 +145,7 @@ class Told:
 
 def state(name: str = "hello", **fields: Any) -> WorkflowState:
     given = {"standing": Standing.READY, "answer": Answer.YES, "directory": f"/w/{name}", **fields}
-    return WorkflowState(name=name, namespace="dev", since=NOW, **given)
+    return WorkflowState(name=name, namespace="dev", since=NOW, **{"target": "kubernetes", **given})
 
 
 def exposition(metrics: Metrics) -> list[Any]:
@@ -191,10 +191,13 @@ def test_each_workflow_has_one_state_and_none_once_it_is_gone() -> None:
     found = samples(metrics, "pdwatch_workflow_state")
     assert len(found) == 2 * len(Standing)
     assert [key for key, value in found.items() if value] == [
-        ("dev", "ready", "hello"),
-        ("dev", "failing", "other"),
+        ("dev", "ready", "kubernetes", "hello"),
+        ("dev", "failing", "kubernetes", "other"),
     ]
-    assert samples(metrics, "pdwatch_workflow_running") == {("dev", "hello"): 1, ("dev", "other"): 0}
+    assert samples(metrics, "pdwatch_workflow_running") == {
+        ("dev", "kubernetes", "hello"): 1,
+        ("dev", "kubernetes", "other"): 0,
+    }
     daemon.states = ()
     assert samples(metrics, "pdwatch_workflow_state") == {}
 
@@ -202,7 +205,15 @@ def test_each_workflow_has_one_state_and_none_once_it_is_gone() -> None:
 def test_a_directory_whose_name_another_one_has_makes_no_second_series() -> None:
     held = state(directory="/w/copy", standing=Standing.HELD, answer=Answer.NO)
     metrics = Metrics(Told(states=(state(), held)))
-    assert samples(metrics, "pdwatch_workflow_running") == {("dev", "hello"): 1}
+    assert samples(metrics, "pdwatch_workflow_running") == {("dev", "kubernetes", "hello"): 1}
+
+
+def test_the_same_name_on_this_machine_and_in_the_cluster_is_two_workflows() -> None:
+    metrics = Metrics(Told(states=(state(), state(target="local", answer=Answer.NO))))
+    assert samples(metrics, "pdwatch_workflow_running") == {
+        ("dev", "kubernetes", "hello"): 1,
+        ("dev", "local", "hello"): 0,
+    }
 
 
 def test_registries_are_each_their_own() -> None:

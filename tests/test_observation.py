@@ -11,7 +11,7 @@ import pytest
 
 from pdwatch.core.daemon_state import Answer, Standing
 from pdwatch.core.log_records import Record
-from pdwatch.core.model import Problem, RolloutPhase, RolloutStatus, SourceSnapshot, WorkflowSpec
+from pdwatch.core.model import Place, Problem, RolloutPhase, RolloutStatus, SourceSnapshot, WorkflowSpec
 from pdwatch.core.plan import Held
 from pdwatch.heartbeats import Heartbeats
 from pdwatch.logs import Event
@@ -172,6 +172,10 @@ def test_it_is_ready_once_synced_and_while_every_watch_has_the_server() -> None:
     assert watched.observation.readiness().stale == ("pods in dev",)
     watched.happens(Event.WATCH_RESUMED, namespace="dev", resource="pods")
     assert watched.observation.readiness().ready
+    watched.happens(Event.TARGET_UNAVAILABLE, target="local")
+    assert watched.observation.readiness().stale == ("target local",)
+    watched.happens(Event.TARGET_OPENED, target="local")
+    assert watched.observation.readiness().ready
 
 
 def test_events_of_pods_that_may_not_be_read_make_nothing_stale() -> None:
@@ -195,9 +199,12 @@ def test_a_workflow_says_since_when_it_has_stood_as_it_does() -> None:
 
 def test_a_workflow_is_told_with_the_address_of_the_name_that_it_has() -> None:
     watched = Watched()
-    watched.happens(Event.ENDPOINT_OPENED, namespace="dev", workflow="hello", url="http://127.0.0.1:1")
+    opened = {"namespace": "dev", "workflow": "hello", "target": "local"}
+    watched.happens(Event.ENDPOINT_OPENED, **opened, url="http://127.0.0.1:1")
     assert [state.url for state in watched.observation.workflows()] == [None]
-    watched.tracked.claim(watched.workflow, "dev", "hello")
+    watched.tracked.claim(watched.workflow, Place(target="kubernetes", namespace="dev", name="hello"))
+    assert [state.url for state in watched.observation.workflows()] == [None]
+    watched.tracked.claim(watched.workflow, Place(target="local", namespace="dev", name="hello"))
     assert [state.url for state in watched.observation.workflows()] == ["http://127.0.0.1:1"]
 
 

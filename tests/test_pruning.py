@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pdwatch.core.model import Place
 from pdwatch.core.retention import Pruned, StoredImage
 from pdwatch.errors import DockerUnavailableError
 from pdwatch.logs import Event
@@ -59,20 +60,24 @@ class Store:
         return Pruned(count=len(removals), bytes=100 * len(removals))
 
 
+@dataclass(slots=True)
 class History:
+    asked: list[str] = field(default_factory=list)
+
     async def images(self, namespace: str, workflow: str) -> frozenset[str]:
+        self.asked.append(workflow)
         return frozenset({f"{workflow}:other", "sha256:1"} if workflow == "beta" else ())
 
 
 def workflow(name: str) -> TrackedWorkflow:
     tracked = TrackedWorkflow(Path("/workflows") / name)
-    tracked.claim = ("dev", name)
+    tracked.claim = Place(target="kubernetes", namespace="dev", name=name)
     return tracked
 
 
-async def pruned(store: Store, *names: str) -> RecordingLog:
+async def pruned(store: Store, *names: str, keep: int = 2, history: History | None = None) -> RecordingLog:
     log = RecordingLog()
-    pruning = ImagePruning(store, History(), keep=2, log=log, now=lambda: NOW)
+    pruning = ImagePruning(store, history or History(), keep=keep, log=log, now=lambda: NOW)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(pruning.run())
         for name in names:
@@ -87,8 +92,23 @@ async def test_after_a_rollout_what_is_neither_new_nor_used_goes_and_is_told_of(
     log = await pruned(store, "alpha", "beta", "alpha")
     assert store.removed == ["alpha sha256:1"], "beta's is named by a ReplicaSet"
     assert log.lines == [
-        {"event": "images.pruned", "workflow": "alpha", "namespace": "dev", "count": 1, "bytes": 100}
+        {
+            "event": "images.pruned",
+            "workflow": "alpha",
+            "namespace": "dev",
+            "target": "kubernetes",
+            "count": 1,
+            "bytes": 100,
+        }
     ]
+
+
+async def test_the_cluster_is_not_asked_as_long_as_nothing_would_go_anyway():
+    store, history = Store(), History()
+    await pruned(store, "alpha", keep=4, history=history)
+    assert (store.removed, history.asked) == ([], [])
+    await pruned(store, "alpha", history=history)
+    assert history.asked == ["alpha"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdwatch.delivery import Delivery, World
+from pdwatch.errors import NotWatchedError
 from pdwatch.reconciler import Reconciler
 from pdwatch.tracked import Policy, TrackedWorkflow, TrackedWorkflows
 from pdwatch.workqueue import WorkQueue
@@ -37,17 +38,24 @@ class Loop:
             cluster=world.cluster,
             view=world.cluster,
         )
-        delivery = Delivery(ports, tracked=self.tracked, log=world.log, clock=clock, jitter=lambda: 0.0)
+        delivery = Delivery(
+            lambda _: ports, tracked=self.tracked, log=world.log, clock=clock, jitter=lambda: 0.0
+        )
         reconciler = Reconciler(
             world.disk,
             delivery,
-            policy=lambda _: self.policy,
+            policy=self._policy,
             tracked=self.tracked,
             log=world.log,
             clock=clock,
             removed=self.removed.append,
         )
         self.queue = WorkQueue(reconciler.reconcile)
+
+    async def _policy(self, _: Path) -> Policy:
+        if self.policy is None:
+            raise NotWatchedError("no root holds it any more")
+        return self.policy
 
     async def look(self) -> None:
         self.queue.add(HELLO, cause="settings")

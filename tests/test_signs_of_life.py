@@ -19,7 +19,7 @@ from pdwatch.reconciler import SCAN_S, Reconciler
 from pdwatch.tracked import Policy, TrackedWorkflows
 from pdwatch.workqueue import WorkQueue
 from tests.adapters.recorded_log import RecordedLog
-from tests.world import NAMESPACE, FakeWorld
+from tests.world import NAMESPACE, FakeWorld, everywhere
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,9 +48,9 @@ async def working(world: FakeWorld) -> AsyncIterator[Heartbeats]:
         view=world.cluster,
     )
     common: dict[str, Any] = {"tracked": tracked, "log": world.log, "clock": clock, "heartbeats": heartbeats}
-    delivery = Delivery(ports, jitter=random.Random(0).random, **common)
+    delivery = Delivery(lambda _: ports, jitter=random.Random(0).random, **common)
     queue = WorkQueue(
-        Reconciler(world.disk, delivery, policy=lambda _: Policy(namespace=NAMESPACE), **common).reconcile
+        Reconciler(world.disk, delivery, policy=everywhere(Policy(namespace=NAMESPACE)), **common).reconcile
     )
     queue.add(HELLO, cause="start")
     async with asyncio.TaskGroup() as group:

@@ -40,7 +40,7 @@ from pdwatch.workqueue import WorkQueue
 from tests.undeployer import FakeUndeployer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from pdwatch.core.model import BuildRequest, ImageRef, Manifest, ObservedDeployment
@@ -84,6 +84,9 @@ class Disk:
             spec=None if invalid else spec_of(root.name),
             problems=(Problem(path="workflow.yaml", line=1, column=1, message=text),) if invalid else (),
         )
+
+    async def moved(self, roots: Collection[Path]) -> frozenset[Path]:
+        return frozenset(roots)
 
     async def discover(self, roots: Sequence[Path]) -> frozenset[Path]:
         return frozenset(self.texts)
@@ -322,6 +325,15 @@ class FakeWorld:
     undeploys_removed: bool = False
 
 
+def everywhere(policy: Policy) -> Callable[[Path], Awaitable[Policy]]:
+    """Return settings that say the same of every directory."""
+
+    async def find(_: Path) -> Policy:
+        return policy
+
+    return find
+
+
 class LoopUnderTest:
     """The daemon's tasks on a :class:`FakeWorld`, without files and sockets."""
 
@@ -329,14 +341,15 @@ class LoopUnderTest:
         clock = asyncio.get_running_loop().time
         world.cluster.relist()
         tracked = TrackedWorkflows()
+        ports = World(
+            reader=world.disk,
+            builder=world.docker,
+            publisher=world.docker,
+            cluster=world.cluster,
+            view=world.cluster,
+        )
         delivery = Delivery(
-            World(
-                reader=world.disk,
-                builder=world.docker,
-                publisher=world.docker,
-                cluster=world.cluster,
-                view=world.cluster,
-            ),
+            lambda _: ports,
             tracked=tracked,
             log=world.log,
             clock=clock,
@@ -355,7 +368,7 @@ class LoopUnderTest:
         reconciler = Reconciler(
             world.disk,
             delivery,
-            policy=lambda _: Policy(namespace=NAMESPACE),
+            policy=everywhere(Policy(namespace=NAMESPACE)),
             tracked=tracked,
             log=world.log,
             clock=clock,
@@ -363,6 +376,7 @@ class LoopUnderTest:
         )
         self.queue = WorkQueue(reconciler.reconcile)
         reporter = RolloutReporter(
+            "kubernetes",
             tracked,
             requeue=lambda workflow, cause: self.queue.add(workflow.root, cause=cause),
             pod_logs=NoPodLogs(),

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
+_PLACE = ("workflow", "namespace", "target")
+
+
 class Metrics:
     """Counts what log records say; gauges are what ``state`` says when they are asked for."""
 
@@ -91,29 +94,29 @@ class _Gauges(Collector):
         for name, number in state.queue().items():
             depth.add_metric([name], number)
         yield depth
-        yield from _of_workflows(_by_name(state.workflows()))
+        yield from _of_workflows(_by_place(state.workflows()))
 
 
-def _by_name(states: tuple[WorkflowState, ...]) -> dict[tuple[str, str], WorkflowState]:
-    """Return one state a name: a directory that is held since another has its name is not that workflow."""
+def _by_place(states: tuple[WorkflowState, ...]) -> dict[tuple[str, str, str], WorkflowState]:
+    """Return one state a place: a directory that is held since another has its name is not that workflow."""
     held_first = sorted(states, key=lambda state: state.standing is not Standing.HELD)
-    return {(state.name, state.namespace): state for state in held_first}
+    return {(state.name, state.namespace, state.target or ""): state for state in held_first}
 
 
-def _of_workflows(states: dict[tuple[str, str], WorkflowState]) -> Iterator[Family]:
+def _of_workflows(states: dict[tuple[str, str, str], WorkflowState]) -> Iterator[Family]:
     stands = GaugeMetricFamily(
         "pdwatch_workflow_state",
         "1 for the state that a workflow is in, 0 for the others.",
-        labels=["workflow", "namespace", "state"],
+        labels=[*_PLACE, "state"],
     )
     runs = GaugeMetricFamily(
         "pdwatch_workflow_running",
         "Whether what is saved is what runs.",
-        labels=["workflow", "namespace"],
+        labels=_PLACE,
     )
-    for name, state in states.items():
+    for place, state in states.items():
         for each in Standing:
-            stands.add_metric([*name, each.value], float(each is state.standing))
-        runs.add_metric(name, float(state.answer is Answer.YES))
+            stands.add_metric([*place, each.value], float(each is state.standing))
+        runs.add_metric(place, float(state.answer is Answer.YES))
     yield stands
     yield runs

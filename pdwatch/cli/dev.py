@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
-    from pdwatch.core.model import ViewChange, WorkflowSpec
+    from pdwatch.core.model import TargetName, ViewChange, WorkflowSpec
     from pdwatch.heartbeats import Heartbeats
     from pdwatch.targets import Target
 
@@ -91,9 +91,14 @@ def command(
         free = probe.getsockname()[1]
 
     def open_target(
-        settings: Settings, *, notify: Callable[[ViewChange], None], log: EventLog, heartbeats: Heartbeats
+        _name: TargetName,
+        _settings: Settings,
+        *,
+        notify: Callable[[ViewChange], None],
+        log: EventLog,
+        heartbeats: Heartbeats,
     ) -> AbstractAsyncContextManager[Target]:
-        del settings, heartbeats  # it is but one workflow, and there is no connection to lose
+        del heartbeats  # it is but one workflow, and there is no connection to lose
         return local_target(notify=notify, log=log, jitter=random.random, port=free, check=check)
 
     settings = Settings(

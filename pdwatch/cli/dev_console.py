@@ -66,6 +66,7 @@ class DevConsole:
         special = {
             Event.ENDPOINT_OPENED: self._banner,
             Event.ROLLOUT_COMPLETE: self._complete,
+            Event.WORKFLOW_CURRENT: self._current,
             Event.ROLLOUT_STALLED: self._crash,
             Event.BUILD_FAILED: self._failure,
             Event.WORKFLOW_INVALID: self._problem,
@@ -90,6 +91,9 @@ class DevConsole:
         since = fields.get("since_save_ms") or fields.get("rollout_ms")
         took = f" in {since:.0f} ms" if since is not None else ""
         return f"{self._style('✓', fg='green', bold=True)} {fields['workflow']} runs{took}"
+
+    def _current(self, fields: Mapping[str, Any]) -> str:
+        return f"{self._style('✓', fg='green', bold=True)} {fields['message']}"
 
     def _failure(self, fields: Mapping[str, Any]) -> str:
         said = f"{self._cross()} {self._style(str(fields['message']), bold=True)}"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pdwatch.adapters.http.client import Daemon, Document
 
-_HEADER = ("NAME", "NAMESPACE", "STATE", "RUNNING", "AGE", "WHERE")
+_HEADER = ("NAME", "NAMESPACE", "TARGET", "STATE", "RUNNING", "AGE", "WHERE")
 _ANSWER = _HEADER.index("RUNNING")
 _COLOURS: dict[str, dict[str, Any]] = {
     Answer.YES: {"fg": "green"},
@@ -76,7 +76,7 @@ def lines(documents: Sequence[Document], *, now: datetime, colour: bool) -> Iter
     if not documents:
         yield "no workflows"
         return
-    ordered = sorted(documents, key=lambda document: (document["workflow"], document["namespace"]))
+    ordered = sorted(documents, key=_identity)
     rows = [_HEADER, *(_row(document, now) for document in ordered)]
     columns = widths(rows)
     for index, row in enumerate(rows):
@@ -88,10 +88,15 @@ def lines(documents: Sequence[Document], *, now: datetime, colour: bool) -> Iter
             yield f"  {' '.join(ordered[index - 1]['why'].split())}"
 
 
+def _identity(document: Document) -> tuple[str, str, str]:
+    return document["workflow"], document["namespace"], document["target"] or ""
+
+
 def _row(document: Document, now: datetime) -> Sequence[str]:
     return (
         document["workflow"],
         document["namespace"] or "-",
+        document["target"] or "-",
         document["standing"],
         document["answer"],
         age(datetime.fromisoformat(document["since"]), now),

@@ -11,8 +11,9 @@ import click
 from click.core import ParameterSource
 
 from pdwatch.cli.options import ALLOW_CONTEXT, BUILD_NETWORK, NamespaceType
+from pdwatch.core.model import TargetName
 from pdwatch.logs import LogFormat, LogLevel
-from pdwatch.settings import Given, Target, load_settings
+from pdwatch.settings import Given, load_settings
 from pdwatch.settings.keys import KEYS
 from pdwatch.settings.sources import unknown_variables
 
@@ -41,7 +42,11 @@ _FLAGS = (
     click.option("--context", help="The kubeconfig's context."),
     ALLOW_CONTEXT,
     click.option("--registry", help="Push images to this registry, and deploy them by digest."),
-    click.option("--target", type=click.Choice(get_args(Target)), help="Where workflows run."),
+    click.option(
+        "--target",
+        type=click.Choice(get_args(TargetName)),
+        help="Where workflows run whose root names no target of its own.",
+    ),
     click.option(
         "--secrets/--no-secrets", default=None, help="Apply .secrets.yaml and .secrets/ as a Secret."
     ),

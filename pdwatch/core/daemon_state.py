@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime
 
+    from pdwatch.core.model import TargetName
+
 
 class Standing(StrEnum):
     """How a workflow's files and its pods stand to each other, in the order in which they are counted."""
@@ -65,6 +67,7 @@ class WorkflowState:
 
     name: str
     namespace: str
+    target: TargetName | None = None
     directory: str
     standing: Standing
     answer: Answer
@@ -88,6 +91,7 @@ class WorkflowState:
         return {
             "workflow": self.name,
             "namespace": self.namespace,
+            "target": self.target,
             "directory": self.directory,
             "standing": self.standing.value,
             "running": self.answer is Answer.YES,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Manifest: TypeAlias = "dict[str, Any]"
 """A Kubernetes object as JSON."""
+TargetName: TypeAlias = Literal["kubernetes", "local"]
+"""Where workflows run: in a cluster, or as processes of this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +249,15 @@ class RolloutStatus:
     """The pod that ``reason`` is about."""
     running: tuple[str, ...] = ()
     """The source digests of the pods that are ready, of any revision, sorted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a workflow runs. No two have the same: a namespace of a cluster is none of this machine's."""
+
+    target: TargetName
+    namespace: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from pdwatch.core.model import ObservedDeployment
+    from pdwatch.core.model import ObservedDeployment, Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,21 +18,19 @@ class RemovedWorkflow:
     """What was known of a directory when it went."""
 
     root: Path
-    namespace: str
-    name: str
+    place: Place
     delivered: str
-    """The source digest that was last brought to the cluster from it."""
+    """The source digest that was last brought there from it."""
     beside: frozenset[Path]
     """The other directories that were known then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedDirectory:
-    """A workflow directory that is there; ``namespace`` and ``name`` are None until it has been read."""
+    """A workflow directory that is there; ``place`` is None until it has been read."""
 
     root: Path
-    namespace: str | None = None
-    name: str | None = None
+    place: Place | None = None
     valid: bool = False
 
 
@@ -62,11 +60,11 @@ def fate(
     """
     if not intact or observed is None or removed.delivered not in _sources(observed):
         return Fate.LEAVE
-    wanted = (removed.namespace, removed.name)
-    if any(each.root == removed.root or (each.namespace, each.name) == wanted for each in directories):
+    if any(each.root == removed.root or each.place == removed.place for each in directories):
         return Fate.LEAVE
     # A directory that has come since may be this one under another path, as soon as it can be read.
-    if any(each.name is None or (not each.valid and each.root not in removed.beside) for each in directories):
+    came = (each for each in directories if each.root not in removed.beside)
+    if any(each.place is None for each in directories) or not all(each.valid for each in came):
         return Fate.LOOK_AGAIN
     return Fate.UNDEPLOY
 

@@ -1,7 +1,7 @@
 """The settings: one file, the environment and flags, in rising order (docs/settings.md)."""
 
 from pdwatch.settings.load import Effective, load_settings
-from pdwatch.settings.model import HttpSettings, LogSettings, RootSettings, Settings, Target, resolved
+from pdwatch.settings.model import HttpSettings, LogSettings, RootSettings, Settings, resolved
 from pdwatch.settings.sources import Given, SettingsFile
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "RootSettings",
     "Settings",
     "SettingsFile",
-    "Target",
     "load_settings",
     "resolved",
 ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from pdwatch.core.image import image_repository
 from pdwatch.core.listen import parse_listen
+from pdwatch.core.model import TargetName
 from pdwatch.core.retention import KEPT_IMAGES
 from pdwatch.errors import SettingsError
 from pdwatch.logs import LogFormat, LogLevel
@@ -54,7 +55,6 @@ def _absolute(value: Path) -> Path:
 AUTO, NONE = "auto", "none"
 Namespace = Annotated[str, AfterValidator(_dns_label)]
 Registry = Annotated[str, AfterValidator(_registry)]
-Target: TypeAlias = Literal["kubernetes", "local"]
 
 
 class Section(BaseModel):
@@ -72,6 +72,8 @@ class RootSettings(Section):
     """As `namespace`, for the workflows of this root."""
     registry: Registry | None = None
     """As `registry`, for the workflows of this root."""
+    target: TargetName = "kubernetes"
+    """As `target`, for the workflows of this root."""
     secrets: bool = False
     """As `secrets`, for the workflows of this root."""
 
@@ -128,7 +130,7 @@ class Settings(Section):
     """Contexts that pdwatch may write to though they don't look local: shell patterns such as `staging-*`."""
     registry: Registry | None = None
     """A registry to push images to; null leaves them in the local Docker daemon."""
-    target: Target = "kubernetes"
+    target: TargetName = "kubernetes"
     """Where workflows run: in a cluster, or as processes of this machine."""
     secrets: bool = False
     """Whether `.secrets.yaml` and `.secrets/` are applied as the Secret `<workflow>-secrets`."""
@@ -146,6 +148,11 @@ class Settings(Section):
     """How log lines look, and which are written."""
     http: HttpSettings = HttpSettings()
     """Where the daemon answers questions about itself."""
+
+    @property
+    def targets(self) -> frozenset[TargetName]:
+        """The targets that roots name, or that hold for them."""
+        return frozenset(self.at(resolved(root.path)).target for root in self.roots)
 
     def at(self, directory: Path) -> RootSettings:
         """Return what holds for a directory: the keys of the innermost root around it, else those above.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from pdwatch.core.model import TargetName
     from pdwatch.ports import (
         Cluster,
         ClusterView,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 class Target:
     """The ports of one target, connected."""
 
+    name: TargetName
     builder: ImageBuilder
     publisher: ImagePublisher
     cluster: Cluster

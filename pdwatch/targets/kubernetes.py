@@ -57,11 +57,19 @@ async def kubernetes_target(
                 group.create_task(view.run(), name="watch namespaces")
                 group.create_task(pin(api, log=log), name="pin the cluster")
 
-        view = WorkflowView(api, notify=notify, log=log, heartbeats=heartbeats)
+        cluster = ApiCluster(api)
+
+        def seen(change: ViewChange) -> None:
+            if change.status is not None and change.status.stalled:
+                cluster.doubt()
+            notify(change)
+
+        view = WorkflowView(api, notify=seen, log=log, heartbeats=heartbeats)
         yield Target(
+            name="kubernetes",
             builder=builder,
             publisher=publisher,
-            cluster=ApiCluster(api),
+            cluster=cluster,
             view=view,
             pod_logs=ApiPodLogs(api),
             namespace=api.namespace,

@@ -45,6 +45,7 @@ async def local_target(
     Raises:
         ProgramMissingError: There is no ``deno``.
     """
+    log = log.bind(target="local")
     deno = find_deno()
     with stage_area() as area:
         type_check = TypeCheck(area, deno=deno) if check else None
@@ -58,6 +59,7 @@ async def local_target(
                     group.create_task(type_check.run(), name="keep a language server")
 
         yield Target(
+            name="local",
             builder=stages,
             publisher=stages,
             cluster=cluster,

@@ -14,8 +14,9 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def told(name: str = "hello", **fields: Any) -> dict[str, Any]:
-    given = {"standing": Standing.READY, "answer": Answer.YES, "namespace": "dev", "since": NOW, **fields}
-    return dict(WorkflowState(name=name, directory=f"/w/{name}", **given).document())
+    given = {"standing": Standing.READY, "answer": Answer.YES, "namespace": "dev", **fields}
+    given = {"directory": f"/w/{name}", "since": NOW, "target": "kubernetes", **given}
+    return dict(WorkflowState(name=name, **given).document())
 
 
 def table(*documents: dict[str, Any], colour: bool = False) -> list[str]:
@@ -30,15 +31,17 @@ def test_each_workflow_has_a_row_by_name_and_the_reason_below_if_it_does_not_run
     }
     shown = table(
         told("slow", standing=Standing.BUILDING, answer=Answer.BUILDING, since=NOW - timedelta(seconds=3)),
-        told("hello", image="hello:1", url="http://127.0.0.1:18080"),
-        told("broken", **broken, image="broken:1", namespace=""),
+        told("hello", image="hello:1"),
+        told("hello", image="hello:1", url="http://127.0.0.1:18080", target="local"),
+        told("broken", **broken, namespace="", target=None),
     )
     assert shown == [
-        "NAME    NAMESPACE  STATE     RUNNING   AGE  WHERE",
-        "broken  -          failing   no        0s   broken:1",
+        "NAME    NAMESPACE  TARGET      STATE     RUNNING   AGE  WHERE",
+        "broken  -          -           failing   no        0s   -",
         "  greet.ts:1:1: it does not compile",
-        "hello   dev        ready     yes       0s   http://127.0.0.1:18080",
-        "slow    dev        building  building  3s   -",
+        "hello   dev        kubernetes  ready     yes       0s   hello:1",
+        "hello   dev        local       ready     yes       0s   http://127.0.0.1:18080",
+        "slow    dev        kubernetes  building  building  3s   -",
     ]
 
 

@@ -8,17 +8,16 @@ from pathlib import Path
 import pytest
 
 from pdwatch.core.manifests import deployment
-from pdwatch.core.model import ImageRef, ObservedDeployment
+from pdwatch.core.model import ImageRef, ObservedDeployment, Place
 from pdwatch.core.observed import observed_deployment
 from pdwatch.core.removed import Fate, RemovedWorkflow, WatchedDirectory, fate
 from tests.world import spec_of
 
 OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
 BESIDE = Path("/w/beside")
-REMOVED = RemovedWorkflow(
-    root=Path("/w/hello"), namespace="dev", name="hello", delivered=NEW, beside=frozenset({BESIDE})
-)
-OTHER = WatchedDirectory(root=BESIDE, namespace="dev", name="other", valid=True)
+HELLO = Place(target="kubernetes", namespace="dev", name="hello")
+REMOVED = RemovedWorkflow(root=Path("/w/hello"), place=HELLO, delivered=NEW, beside=frozenset({BESIDE}))
+OTHER = WatchedDirectory(root=BESIDE, place=replace(HELLO, name="other"), valid=True)
 
 
 def running(digest: str) -> ObservedDeployment:
@@ -35,23 +34,26 @@ def running(digest: str) -> ObservedDeployment:
         pytest.param([OTHER], Fate.UNDEPLOY, id="other workflows are there"),
         pytest.param([replace(OTHER, valid=False)], Fate.UNDEPLOY, id="one was invalid before already"),
         pytest.param(
-            [replace(OTHER, root=Path("/w/moved"), name="hello")],
+            [replace(OTHER, root=Path("/w/moved"), place=HELLO)],
             Fate.LEAVE,
             id="it was moved: the name is there",
         ),
         pytest.param(
-            [replace(OTHER, root=Path("/w/moved"), name="hello", valid=False)],
+            [replace(OTHER, root=Path("/w/moved"), place=HELLO, valid=False)],
             Fate.LEAVE,
             id="it was moved, and is invalid now",
         ),
         pytest.param(
-            [replace(OTHER, name="hello", namespace="prod")],
+            [replace(OTHER, place=replace(HELLO, namespace="prod"))],
             Fate.UNDEPLOY,
             id="the name is there in another namespace",
         ),
         pytest.param(
-            [replace(OTHER, root=REMOVED.root, name="renamed")], Fate.LEAVE, id="it has come back, renamed"
+            [replace(OTHER, place=replace(HELLO, target="local"))],
+            Fate.UNDEPLOY,
+            id="the name is there on this machine",
         ),
+        pytest.param([replace(OTHER, root=REMOVED.root)], Fate.LEAVE, id="it has come back, renamed"),
         pytest.param([WatchedDirectory(root=REMOVED.root)], Fate.LEAVE, id="it has just come back"),
         pytest.param(
             [WatchedDirectory(root=Path("/w/new"))],

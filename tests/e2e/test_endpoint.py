@@ -133,7 +133,7 @@ async def test_every_metric_has_help_and_a_unit_and_what_happened_is_counted(
         (each.name, *each.labels.values()): each.value for family in families for each in family.samples
     }
     assert samples["pdwatch_ready",] == 1
-    assert samples["pdwatch_workflow_running", namespace, "hello"] == 1
+    assert samples["pdwatch_workflow_running", namespace, "kubernetes", "hello"] == 1
     for histogram in ("build", "apply", "rollout"):
         assert samples[f"pdwatch_{histogram}_seconds_count",] == 1
         assert samples[f"pdwatch_{histogram}_seconds_sum",] > 0

@@ -121,9 +121,9 @@ async def test_a_save_is_followed_to_the_engine_that_answers_and_counted(watched
     assert await watched.count("pdwatch_rollouts_total", result="complete") == 2
     assert await watched.count("pdwatch_save_to_ready_seconds_count") == 1
     assert await watched.count("pdwatch_ready") == 1
-    assert await watched.count("pdwatch_workflow_running", workflow="hello", namespace="local") == 1
-    state = {"workflow": "hello", "namespace": "local", "state": "ready"}
-    assert await watched.count("pdwatch_workflow_state", **state) == 1
+    hello = {"workflow": "hello", "namespace": "local", "target": "local"}
+    assert await watched.count("pdwatch_workflow_running", **hello) == 1
+    assert await watched.count("pdwatch_workflow_state", **hello, state="ready") == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,249 @@
+"""The targets that roots name, each opened when one first needs it (docs/adr/0020-two-targets.md)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from pdwatch.delivery import World
+from pdwatch.errors import PdwatchError, TargetUnavailableError
+from pdwatch.housekeeping import Housekeeping
+from pdwatch.logs import Event, EventLog
+from pdwatch.rollouts import RolloutReporter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager, AsyncExitStack
+    from pathlib import Path
+
+    from pdwatch.core.model import TargetName, ViewChange
+    from pdwatch.heartbeats import Heartbeats
+    from pdwatch.ports import Ground, SourceReader
+    from pdwatch.settings import Settings
+    from pdwatch.targets import Target
+    from pdwatch.tracked import TrackedWorkflow, TrackedWorkflows
+
+RETRY_S = 30.0
+"""A target that could not be opened is left alone for so long, however many workflows would go there."""
+
+
+class OpenTarget(Protocol):
+    """Opens a target that revisions go to."""
+
+    def __call__(
+        self,
+        name: TargetName,
+        settings: Settings,
+        /,
+        *,
+        notify: Callable[[ViewChange], None],
+        log: EventLog,
+        heartbeats: Heartbeats,
+    ) -> AbstractAsyncContextManager[Target]:
+        """Return the target's context."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every site shares with the rest of the daemon; ``requeue`` has a workflow looked at again."""
+
+    tracked: TrackedWorkflows
+    reader: SourceReader
+    ground: Ground
+    roots: Sequence[Path]
+    heartbeats: Heartbeats
+    log: EventLog
+    clock: Callable[[], float]
+    requeue: Callable[[TrackedWorkflow, str], None]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Site:
+    """An open target, and who tells of its rollouts and keeps house there."""
+
+    target: Target
+    world: World
+    reporter: RolloutReporter
+    housekeeping: Housekeeping
+    changes: asyncio.Queue[ViewChange]
+
+    async def run(self) -> None:
+        """Follow what runs there until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_run(self.target), name="follow the target")
+            group.create_task(self.reporter.run(self.changes), name="report rollouts")
+            group.create_task(self.housekeeping.run(), name="keep house")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failure:
+    error: TargetUnavailableError
+    until: float
+
+
+class Sites:
+    """The open targets; what has been opened stays open.
+
+    Args:
+        settings: Those by which targets are opened.
+        surroundings: What they share.
+        open_target: Opens one.
+        stack: Closes them at the end.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        surroundings: Surroundings,
+        open_target: OpenTarget,
+        *,
+        stack: AsyncExitStack,
+    ) -> None:
+        self._settings = settings
+        self._surroundings = surroundings
+        self._open_target = open_target
+        self._stack = stack
+        self._opening = asyncio.Lock()
+        self._sites: dict[TargetName, Site] = {}
+        self._failures: dict[TargetName, _Failure] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    @property
+    def opened(self) -> frozenset[TargetName]:
+        """The targets that are open."""
+        return frozenset(self._sites)
+
+    async def start(self) -> None:
+        """Open the targets that roots name; one that can't be keeps none of the others from work.
+
+        Raises:
+            PdwatchError: There is none that could be opened.
+        """
+        failures: dict[TargetName, PdwatchError] = {}
+        for name in sorted(self._settings.targets):
+            try:
+                await self._open(name, self._settings)
+            except PdwatchError as error:
+                failures[name] = error
+        if not self._sites:
+            raise next(iter(failures.values()))
+        for name, failure in failures.items():
+            self._failed(name, failure)
+
+    def follow(self, group: asyncio.TaskGroup) -> None:
+        """Follow what is open, and what will be, in tasks of ``group``."""
+        self._group = group
+        for site in self._sites.values():
+            self._follow(site, group)
+
+    async def require(self, settings: Settings) -> None:
+        """Open the targets that roots of other settings newly name, and try those again that could not be.
+
+        Raises:
+            PdwatchError: One that they newly name can't be opened.
+        """
+        async with self._opening:
+            for name in sorted(settings.targets - self.opened):
+                try:
+                    await self._open(name, settings)
+                except PdwatchError:
+                    if name not in self._settings.targets:
+                        raise
+
+    def take(self, settings: Settings) -> None:
+        """Go by other settings from now on."""
+        self._settings = settings
+        for site in self._sites.values():
+            site.target.take(settings)
+
+    async def target(self, name: TargetName) -> Target:
+        """Return a target; try to open it, now and then, if it is not open.
+
+        Raises:
+            TargetUnavailableError: It can't be opened now.
+        """
+        async with self._opening:  # one attempt at a time, whose outcome holds for all that wait for it
+            if name not in self._sites:
+                failure = self._failures.get(name)
+                if failure is not None and self._surroundings.clock() < failure.until:
+                    raise failure.error
+                try:
+                    await self._open(name, self._settings)
+                except PdwatchError as error:
+                    raise self._failed(name, error) from error
+        return self._sites[name].target
+
+    def world(self, name: TargetName) -> World:
+        """Return the ports of a target that is open."""
+        return self._sites[name].world
+
+    def removed(self, workflow: TrackedWorkflow) -> None:
+        """Take note of a workflow whose directory is gone."""
+        if workflow.claim is not None:
+            self._sites[workflow.claim.target].housekeeping.removed(workflow)
+
+    def _failed(self, name: TargetName, error: PdwatchError) -> TargetUnavailableError:
+        unavailable = TargetUnavailableError(f"target {name} can't be used: {error.message}")
+        self._failures[name] = _Failure(error=unavailable, until=self._surroundings.clock() + RETRY_S)
+        self._surroundings.log.bind(target=name).emit(
+            Event.TARGET_UNAVAILABLE,
+            error=type(error).__name__,
+            message=unavailable.message,
+            remedy=error.remedy,
+            retry_in_s=RETRY_S,
+        )
+        return unavailable
+
+    async def _open(self, name: TargetName, settings: Settings) -> None:
+        site = self._sites[name] = await self._opened(name, settings)
+        if self._failures.pop(name, None):
+            self._surroundings.log.bind(target=name).emit(Event.TARGET_OPENED)
+        if self._group is not None:
+            self._follow(site, self._group)
+
+    def _follow(self, site: Site, group: asyncio.TaskGroup) -> None:
+        group.create_task(site.run(), name=f"target {site.target.name}")
+
+    async def _opened(self, name: TargetName, settings: Settings) -> Site:
+        around = self._surroundings
+        changes: asyncio.Queue[ViewChange] = asyncio.Queue()
+
+        def notice(change: ViewChange) -> None:
+            changes.put_nowait(replace(change, seen_at=around.clock()))
+
+        target = await self._stack.enter_async_context(
+            self._open_target(name, settings, notify=notice, log=around.log, heartbeats=around.heartbeats)
+        )
+        housekeeping = Housekeeping(
+            settings,
+            target,
+            reader=around.reader,
+            ground=around.ground,
+            roots=around.roots,
+            tracked=around.tracked,
+            log=around.log,
+            clock=around.clock,
+        )
+        reporter = RolloutReporter(
+            name,
+            around.tracked,
+            requeue=around.requeue,
+            pod_logs=target.pod_logs,
+            log=around.log,
+            clock=around.clock,
+            rolled_out=housekeeping.rolled_out,
+        )
+        world = World(
+            reader=around.reader,
+            builder=target.builder,
+            publisher=target.publisher,
+            cluster=target.cluster,
+            view=target.view,
+        )
+        return Site(target=target, world=world, reporter=reporter, housekeeping=housekeeping, changes=changes)
+
+
+async def _run(target: Target) -> None:
+    await target.run()
