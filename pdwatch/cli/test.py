@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from contextlib import aclosing
 from pathlib import Path
@@ -65,6 +66,8 @@ def command(targets: tuple[Path, ...], wanted: str | None, junit: Path | None, o
 
 
 async def _test(targets: Sequence[Path], wanted: str | None, junit: Path | None, output: str) -> ExitCode:
+    if junit is not None:
+        _require_writable(junit)
     workflows = await _load(targets, wanted)
     for workflow in workflows:
         if output == "text":
@@ -145,12 +148,27 @@ async def _run(workflow: TestedWorkflow, *, text: bool) -> None:
                 print_verdict(verdict)
 
 
+def _require_writable(path: Path) -> None:
+    """Return when the results can be written there; whoever waits minutes for them is not to lose them."""
+    new = not os.path.lexists(path)
+    try:
+        path.open("ab").close()
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> NotWrittenError:
+    return NotWrittenError(
+        f"{click.format_filename(path)} can't be written: {error.strerror}",
+        remedy="name a file in a directory that is there",
+    )
+
+
 def _write_junit(path: Path, workflows: Sequence[TestedWorkflow]) -> None:
     document = junit_xml([(each.snapshot.name, each.verdicts, each.problems) for each in workflows])
     try:
         path.write_bytes(document)
     except OSError as error:
-        raise NotWrittenError(
-            f"{click.format_filename(path)} can't be written: {error.strerror}",
-            remedy="name a file in a directory that is there",
-        ) from error
+        raise _not_written(path, error) from error

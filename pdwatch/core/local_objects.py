@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pdwatch.core.names import DIGEST_ANNOTATION
-from pdwatch.core.observed import CRASH_LOOP
+from pdwatch.core.observed import CRASH_LOOP, PROCESS_ID
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -93,7 +93,11 @@ def pod(deployment: Manifest, *, name: str, ready: bool, crash: Crash | None, si
         since: When it was first started.
     """
     template = deployment["spec"]["template"]["metadata"]
-    container: dict[str, Any] = {"name": deployment["metadata"]["name"], "restartCount": 0}
+    container: dict[str, Any] = {
+        "name": deployment["metadata"]["name"],
+        "containerID": f"{PROCESS_ID}{name}",
+        "restartCount": 0,
+    }
     if crash is not None:
         code = crash.status if crash.status >= 0 else _SIGNALLED - crash.status
         container |= {

@@ -24,6 +24,8 @@ CRASH_LOOP = "CrashLoopBackOff"
 OUT_OF_MEMORY = "OOMKilled"
 IMAGE_PULL = "ImagePullBackOff"
 CANNOT_RUN = "RunContainerError"
+PROCESS_ID = "process://"
+"""How the containerID of an engine that is a process of this machine begins, where others name a runtime."""
 
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 """Waiting reasons of a container that nothing is wrong with."""
@@ -175,13 +177,15 @@ def _was_ready_since_start(state: Mapping[str, Any], unready_since: str | None) 
 
 
 def _crash(container: Mapping[str, Any], ended: Mapping[str, Any]) -> _Trouble:
-    name, restarts = container.get("name", ""), container.get("restartCount", 0)
+    restarts = container.get("restartCount", 0)
+    kind = "engine" if (container.get("containerID") or "").startswith(PROCESS_ID) else "container"
+    what = f"{kind} {container.get('name', '')}"
     if ended.get("reason") in _NOT_STARTED:
         return _Trouble(CANNOT_RUN, ended.get("message", ""))
     again = f", restarted {restarts} time{'' if restarts == 1 else 's'}" if restarts else ""
     if ended.get("reason") == OUT_OF_MEMORY:
-        return _Trouble(OUT_OF_MEMORY, f"container {name} used more memory than its limit{again}")
-    return _Trouble(CRASH_LOOP, f"container {name} exited with code {ended.get('exitCode')}{again}")
+        return _Trouble(OUT_OF_MEMORY, f"{what} used more memory than its limit{again}")
+    return _Trouble(CRASH_LOOP, f"{what} exited with code {ended.get('exitCode')}{again}")
 
 
 def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

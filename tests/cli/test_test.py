@@ -362,11 +362,20 @@ async def test_junit_has_a_case_for_each_and_an_error_for_each_problem(tmp_path:
     assert failure.get("message") == 'output: expected "<2>", got 1'
 
 
-async def test_a_junit_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+async def test_a_junit_file_that_cannot_be_written_is_an_error_before_anything_is_run(tmp_path: Path) -> None:
     root = workflow(tmp_path / "hello", {"a": "export default () => 1;"}, {"a": {"expected": 1}})
     ended = await pdwatch("test", root, "--junit", tmp_path / "nowhere/junit.xml")
-    assert ended.status == 1
+    assert (ended.status, ended.out) == (1, "")
     assert "junit.xml can't be written" in ended.err
+
+
+async def test_a_junit_file_that_is_there_stays_as_it_is_when_nothing_can_be_run(tmp_path: Path) -> None:
+    root = workflow(tmp_path / "hello", {"a": "export default () => 1;"}, {})
+    (before := tmp_path / "before.xml").write_text("<testsuites/>")
+    for junit in (before, tmp_path / "new.xml"):
+        assert (await pdwatch("test", root, "--junit", junit)).status == 4
+    assert before.read_text() == "<testsuites/>"
+    assert not (tmp_path / "new.xml").exists()
 
 
 async def test_the_examples_pass() -> None:

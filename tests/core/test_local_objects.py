@@ -86,7 +86,7 @@ def test_an_engine_that_a_signal_ended_has_the_exit_code_of_a_container():
     its_pod = pod(
         apply(manifest()), name="hello-1", ready=False, crash=Crash(status=-9, restarts=2), since=NOW
     )
-    assert "code 137, restarted 2 times" in observed_pod(its_pod).message
+    assert observed_pod(its_pod).message == "engine hello exited with code 137, restarted 2 times"
 
 
 def test_no_replica_asked_for_is_a_rollout_that_is_complete():
