@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from pdwatch.errors import (
     NamespaceMissingError,
     UnauthorizedError,
 )
+from tests.adapters.api_proxy import api_proxy, kubeconfig_through
 from tests.adapters.kubeconfigs import kubeconfig, service_account, with_user
 from tests.adapters.scripted_server import KUBE_SYSTEM, answer, scripted_server
 
@@ -280,6 +282,31 @@ async def test_a_cluster_without_gvisor_holds_with_the_remedy(tmp_path: Path) ->
             await ApiCluster(api).require_gvisor()
     assert "https://gvisor.dev" in str(caught.value.remedy)
     assert caught.value.exit_code == 5
+
+
+async def test_gvisor_that_was_found_is_looked_for_again_only_when_there_is_a_doubt(
+    testbed: Testbed, tmp_path: Path
+) -> None:
+    async with (
+        api_proxy(testbed) as proxy,
+        connect(kubeconfig=kubeconfig_through(testbed, tmp_path / "config", proxy)) as api,
+    ):
+        cluster = ApiCluster(api)
+
+        async def asked() -> int:
+            proxy.requests.clear()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(3):
+                    group.create_task(cluster.require_gvisor())
+            return sum("runtimeclasses" in request for request in proxy.requests)
+
+        assert await asked() == 1, "all at once ask once"
+        assert await asked() == 0
+        cluster.doubt()  # as after a rollout that has stalled
+        assert await asked() == 1
+        api.guard.doubt()  # as after a connection that broke
+        assert await asked() == 1
+        assert await asked() == 0
 
 
 async def test_a_pod_of_the_deployment_satisfies_the_restricted_pod_security_standard(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from pdwatch.core.names import FIELD_MANAGER, RUNTIME_CLASS
@@ -32,6 +33,13 @@ class ApiCluster:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self._finding_gvisor = asyncio.Lock()
+        self._gvisor_found_at: int | None = None
+        """The guard's doubts when RuntimeClass ``gvisor`` was found, which holds until it has another."""
+
+    def doubt(self) -> None:
+        """Take note that pods don't start, which may be since RuntimeClass ``gvisor`` is gone."""
+        self._gvisor_found_at = None
 
     async def apply(self, manifest: Manifest, *, force: bool = False) -> Manifest:
         """Server-side apply with field manager ``pdwatch``; returns the object as stored.
@@ -59,6 +67,9 @@ class ApiCluster:
     async def require_gvisor(self) -> None:
         """Return when workflows can be applied: pdwatch may write, and RuntimeClass ``gvisor`` exists.
 
+        A RuntimeClass that was found is asked for again only when there is a :meth:`doubt`, or when the
+        connection's guard has one: a save makes no request for it.
+
         Raises:
             ContextNotAllowedError: The context does not look local, and nobody has allowed it.
             ClusterChangedError: It is not the cluster of the first contact.
@@ -66,7 +77,11 @@ class ApiCluster:
             ClusterError: Or another of its subclasses, by cause.
         """
         await self._api.require_writable()
-        await require_runtime_class(self._api)
+        async with self._finding_gvisor:
+            doubts = self._api.guard.doubts
+            if self._gvisor_found_at != doubts:
+                await require_runtime_class(self._api)
+                self._gvisor_found_at = doubts
 
 
 async def require_runtime_class(api: Api) -> None:

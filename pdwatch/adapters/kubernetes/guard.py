@@ -44,12 +44,13 @@ class ClusterGuard:
         self._read_uid = read_uid
         self._verified = False
         self._verifying = asyncio.Lock()
-        self._doubts = 0
+        self.doubts = 0
+        """How often another cluster may have taken the place of the one before."""
 
     def doubt(self) -> None:
         """Take note that another cluster may have taken the place of the one that was last seen."""
         self._verified = False
-        self._doubts += 1
+        self.doubts += 1
 
     async def require(self, credentials: Credentials) -> None:
         """Return when the cluster may be written to.
@@ -79,7 +80,7 @@ class ClusterGuard:
             return self.pinned
 
     async def _verify(self, credentials: Credentials) -> None:
-        doubts = self._doubts
+        doubts = self.doubts
         seen = await self._identity(credentials)
         if self.pinned is None:
             self.pinned = seen
@@ -90,7 +91,7 @@ class ClusterGuard:
                 remedy="if that is intended, as after making a cluster anew, start pdwatch again; else lead "
                 "the address back to where it led, and pdwatch goes on by itself",
             )
-        self._verified = doubts == self._doubts
+        self._verified = doubts == self.doubts
 
     async def _identity(self, credentials: Credentials) -> ClusterIdentity:
         authority = await asyncio.to_thread(_authority, credentials)
