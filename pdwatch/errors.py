@@ -151,6 +151,12 @@ class DiskFullError(DockerError):
     """There is no space left where Docker keeps its images."""
 
 
+class BuilderMissingError(DockerError):
+    """Docker does not have the builder that was asked for by name."""
+
+    retryable = False
+
+
 class BuildFailedError(DockerError):
     """A build step failed; the sources have to change before another attempt can help.
 

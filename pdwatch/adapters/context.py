@@ -3,43 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import tarfile
 from typing import TYPE_CHECKING
 
-from pdwatch.core.build_context import ContextDirectory, ContextFile, ContextLink
+from pdwatch.core.build_context import ContextFile
 from pdwatch.core.model import SourceFile
+from pdwatch.core.tar_header import END, PLAIN, header, padded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from pdwatch.core.build_context import ContextEntry
+    from pdwatch.core.tar_header import TarDialect
 
 BLOCK_BYTES = 1 << 18
 """How much is read at a time, at least; small files travel together."""
-_FILE_MODE = 0o644
-_DIRECTORY_MODE = 0o755
-_LINK_MODE = 0o777
 
 
 def tar_chunks(
-    entries: Iterable[ContextEntry], read: Callable[[SourceFile], Iterator[bytes]]
+    entries: Iterable[ContextEntry],
+    read: Callable[[SourceFile], Iterator[bytes]],
+    *,
+    dialect: TarDialect = PLAIN,
 ) -> Iterator[bytes]:
     """Yield a POSIX (pax) archive: owner and group 0, times 0, modes 0755 and 0644, no extended attributes.
 
     Args:
         entries: In the order in which they are written.
         read: Yields the content of a file of the user's; whatever it raises ends the archive.
+        dialect: How headers are written.
     """
     for entry in entries:
-        yield _header(entry)
+        yield header(entry, dialect)
         if isinstance(entry, ContextFile):
             content = entry.content
             if isinstance(content, SourceFile):
                 yield from read(content)
             else:
                 yield content
-            yield bytes(-entry.size % tarfile.BLOCKSIZE)
-    yield bytes(2 * tarfile.BLOCKSIZE)
+            yield bytes(padded(entry.size) - entry.size)
+    yield END
 
 
 async def off_loop(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
@@ -58,14 +60,3 @@ def _next_block(chunks: Iterator[bytes]) -> bytes:
         if len(block) >= BLOCK_BYTES:
             break
     return bytes(block)
-
-
-def _header(entry: ContextEntry) -> bytes:
-    info = tarfile.TarInfo(entry.path)
-    if isinstance(entry, ContextDirectory):
-        info.type, info.mode = tarfile.DIRTYPE, _DIRECTORY_MODE
-    elif isinstance(entry, ContextLink):
-        info.type, info.mode, info.linkname = tarfile.SYMTYPE, _LINK_MODE, entry.target
-    else:
-        info.size, info.mode = entry.size, _FILE_MODE
-    return info.tobuf(tarfile.PAX_FORMAT, encoding="utf-8", errors="strict")

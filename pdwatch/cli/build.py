@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import Progress, print_json
-from pdwatch.cli.options import BUILD_NETWORK
+from pdwatch.cli.options import BUILD_NETWORK, BUILDER
 from pdwatch.cli.problems import report_problems
 from pdwatch.core.dockerfile import dockerfile
 from pdwatch.core.image import image_references
@@ -19,6 +19,7 @@ from pdwatch.core.names import BASE_IMAGE
 from pdwatch.errors import ExitCode
 
 if TYPE_CHECKING:
+    from pdwatch.core.builders import BuilderName
     from pdwatch.core.model import SourceSnapshot
     from pdwatch.pipeline import Image
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     "--tag", help="Name the image so, and only so: a tag, or with a ':' or '/' in it a whole reference."
 )
 @click.option("--push", is_flag=True, help="Push the image, with the credentials of `docker login`.")
+@BUILDER
 @BUILD_NETWORK
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--print-dockerfile", is_flag=True, help="Print the Dockerfile; build nothing.")
@@ -37,6 +39,7 @@ def command(
     directory: Path,
     registry: str | None,
     tag: str | None,
+    builder: BuilderName | None,
     build_network: str | None,
     *,
     push: bool,
@@ -72,15 +75,22 @@ def command(
     """  # noqa: D301  # click's mark is the character, not the letters
     from pdwatch.cli.defaults import with_defaults  # noqa: PLC0415  # `--help` needs no settings
 
-    given = {"registry": registry, "build_network": build_network}
-    given = with_defaults(given, directory=directory)
-    registry, build_network = given["registry"], given["build_network"]
+    flags = {"registry": registry, "builder": builder, "build_network": build_network}
+    given = with_defaults(flags, directory=directory)
+    registry = given["registry"]
     if push and registry is None and not (tag and "/" in tag):
         raise click.UsageError(
             "--push needs to know where to: add --registry HOST[/PATH], or --tag with a whole reference."
         )
     built = _build(
-        directory, registry, tag, network=build_network, push=push, output=output, show=print_dockerfile
+        directory,
+        registry,
+        tag,
+        how=given["builder"],
+        network=given["build_network"],
+        push=push,
+        output=output,
+        show=print_dockerfile,
     )
     sys.exit(asyncio.run(built))
 
@@ -90,6 +100,7 @@ async def _build(
     registry: str | None,
     tag: str | None,
     *,
+    how: BuilderName,
     network: str | None,
     push: bool,
     output: str,
@@ -111,13 +122,13 @@ async def _build(
     from pdwatch.pipeline import image_for  # noqa: PLC0415
 
     with Progress() as progress:
-        async with docker_ports(push=push, network=network, report=progress.update) as (builder, publisher):
+        async with docker_ports(push=push, builder=how, network=network, report=progress.update) as docker:
             image = await image_for(
                 snapshot,
                 registry=registry,
                 tag=tag,
-                builder=builder,
-                publisher=publisher,
+                builder=docker.builder,
+                publisher=docker.publisher,
                 reuse=False,
                 clock=time.monotonic,
             )

@@ -13,7 +13,7 @@ import click
 
 from pdwatch.cli.console import Progress, report_error
 from pdwatch.cli.objects import print_objects
-from pdwatch.cli.options import ALLOW_CONTEXT, BUILD_NETWORK, DurationType, NamespaceType
+from pdwatch.cli.options import ALLOW_CONTEXT, BUILD_NETWORK, BUILDER, DurationType, NamespaceType
 from pdwatch.core.image import image_references
 from pdwatch.core.manifests import manifests, secret, secret_name
 from pdwatch.core.model import RolloutPhase
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pdwatch.adapters.files import FileSource
     from pdwatch.adapters.kubernetes.connection import Api
+    from pdwatch.core.builders import BuilderName
     from pdwatch.core.model import ImageRef, Manifest, RolloutStatus, SourceSnapshot, WorkflowSpec
 
 _LOG_LINES = 10
@@ -41,6 +42,7 @@ class _Flags:
     tag: str | None
     secrets: bool
     build: bool
+    builder: BuilderName
     build_network: str | None
     wait: bool
     timeout: float
@@ -67,6 +69,7 @@ class _Flags:
     "--secrets/--no-secrets", default=None, help="Apply .secrets.yaml and .secrets/ as Secret NAME-secrets."
 )
 @click.option("--build/--no-build", default=True, help="Without building, the image must be there already.")
+@BUILDER
 @BUILD_NETWORK
 @click.option("--wait/--no-wait", default=True, help="Wait until the new pods are ready.")
 @click.option("--timeout", type=DurationType(), default="120s", show_default=True, help="How long to wait.")
@@ -176,17 +179,17 @@ async def _built(snapshot: SourceSnapshot, flags: _Flags) -> ImageRef:
 
     with Progress() as progress:
         async with docker_ports(
-            push=flags.registry is not None, network=flags.build_network, report=progress.update
-        ) as (
-            builder,
-            publisher,
-        ):
+            push=flags.registry is not None,
+            builder=flags.builder,
+            network=flags.build_network,
+            report=progress.update,
+        ) as docker:
             image = await image_for(
                 snapshot,
                 registry=flags.registry,
                 tag=flags.tag,
-                builder=builder,
-                publisher=publisher,
+                builder=docker.builder,
+                publisher=docker.publisher,
                 reuse=True,
                 clock=time.monotonic,
             )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import click
+
+from pdwatch.core.builders import BuilderName
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60}
@@ -17,6 +19,12 @@ BUILD_NETWORK = click.option(
     "--build-network",
     metavar="NAME",
     help="Docker's network for fetching imports: host, none, or another.  [default: Docker's own]",
+)
+
+BUILDER = click.option(
+    "--builder",
+    type=click.Choice(get_args(BuilderName)),
+    help="How the image is made; auto takes the quickest way that Docker can do.  [default: auto]",
 )
 
 ALLOW_CONTEXT = click.option(

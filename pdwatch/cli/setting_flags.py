@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import click
 from click.core import ParameterSource
 
-from pdwatch.cli.options import ALLOW_CONTEXT, BUILD_NETWORK, NamespaceType
+from pdwatch.cli.options import ALLOW_CONTEXT, BUILD_NETWORK, BUILDER, NamespaceType
 from pdwatch.core.model import TargetName
 from pdwatch.logs import LogFormat, LogLevel
 from pdwatch.settings import Given, load_settings
@@ -50,6 +50,7 @@ _FLAGS = (
     click.option(
         "--secrets/--no-secrets", default=None, help="Apply .secrets.yaml and .secrets/ as a Secret."
     ),
+    BUILDER,
     BUILD_NETWORK,
     click.option("--builds", type=int, metavar="N", help="How many images are built at once.  [default: 2]"),
     click.option(

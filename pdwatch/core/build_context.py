@@ -142,6 +142,17 @@ def split_trees(
     return tuple(rest), (ContextDirectory("app"), *trees) if trees else ()
 
 
+def identity(entry: ContextEntry) -> tuple[str, str, str | None]:
+    """Return what tells an entry from others: kind, path, and its content's digest or where it leads to."""
+    content: str | None = None
+    if isinstance(entry, ContextLink):
+        content = entry.target
+    elif isinstance(entry, ContextFile):
+        made = entry.content
+        content = made.digest if isinstance(made, SourceFile) else hashlib.sha256(made).hexdigest()
+    return type(entry).__name__, entry.path, content
+
+
 def recipe_digest(engine: Mapping[str, bytes]) -> str:
     """Return a digest of all that pdwatch itself puts into images: the engine, and whatever it generates.
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from pdwatch.core.build_context import LOCK_FILE, PACKAGE_FILE, ContextFile, ContextLink
+from pdwatch.core.build_context import LOCK_FILE, PACKAGE_FILE, identity
 from pdwatch.core.image_config import EPOCH, ImageConfig
 from pdwatch.core.imports import import_specifiers
-from pdwatch.core.model import SourceFile
 from pdwatch.core.names import IMAGE_DEPENDENCIES_LABEL
 from pdwatch.core.sources import NODE_MODULES, VENDOR
 
@@ -202,7 +201,7 @@ def trees_digest(entries: Iterable[ContextEntry]) -> str:
     Args:
         entries: See :func:`pdwatch.core.build_context.split_trees`.
     """
-    key = json.dumps([(type(entry).__name__, entry.path, _identity(entry)) for entry in entries])
+    key = json.dumps([identity(entry) for entry in entries])
     return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
@@ -228,15 +227,6 @@ def dependencies_config(digest: str, *, layer: str, base: Mapping[str, Any]) -> 
         "history": [{"created": EPOCH, "created_by": "pdwatch"}],
     }
     return ImageConfig(content=json.dumps(config, sort_keys=True).encode(), layers=(layer,))
-
-
-def _identity(entry: ContextEntry) -> str | None:
-    if isinstance(entry, ContextLink):
-        return entry.target
-    if isinstance(entry, ContextFile):
-        assert isinstance(entry.content, SourceFile), "pdwatch adds nothing of its own to these trees"
-        return entry.content.digest
-    return None
 
 
 def _statement(specifier: str) -> str:

@@ -47,25 +47,53 @@ def dockerfile(
         dependencies: The images that hold third-party code, each at the place that it has in the image.
         extra_labels: Put first, so that the image of every step has them.
     """
-    environment = " ".join(f"{name}={value}" for name, value in _ENVIRONMENT.items())
-    return "\n".join(
-        [
-            f"FROM {base}",
-            *([f"LABEL {_pairs(extra_labels)}"] if extra_labels else []),
-            f"ENV {environment}",
-            f"USER {USER_ID}:{USER_ID}",
-            f"EXPOSE {PORT}",
-            f"ENTRYPOINT {json.dumps(entrypoint(spec))}",
-            f"COPY {ENGINE_TREE}/ /",
-            # Once /app is there, WORKDIR makes no directory, and so nothing that differs from build to build.
-            "WORKDIR /app",
-            *(f"COPY --from={image} / /" for image in dependencies),
-            f"COPY {DEPENDENCIES_TREE}/ /",
-            f"COPY {SOURCES_TREE}/ /",
-            f"LABEL {_pairs(labels(spec, base=base, digest=digest))}",
-            "",
-        ]
+    return _text(
+        *_below_the_sources(base, dependencies, extra_labels),
+        f"ENTRYPOINT {json.dumps(entrypoint(spec))}",
+        f"COPY {SOURCES_TREE}/ /",
+        f"LABEL {_pairs(labels(spec, base=base, digest=digest))}",
     )
+
+
+def parent_dockerfile(
+    *,
+    base: str,
+    dependencies: Sequence[str] = (),
+    labels: Mapping[str, str] | None = None,
+    extra_labels: Mapping[str, str] | None = None,
+) -> str:
+    """Return the part of the Dockerfile that the sources of a workflow have no part in.
+
+    Args:
+        base: See :func:`dockerfile`,
+        dependencies: and there,
+        labels: Put last.
+        extra_labels: Put first.
+    """
+    last = [f"LABEL {_pairs(labels)}"] if labels else []
+    return _text(*_below_the_sources(base, dependencies, extra_labels), *last)
+
+
+def _below_the_sources(
+    base: str, dependencies: Sequence[str], extra_labels: Mapping[str, str] | None
+) -> Sequence[str]:
+    environment = " ".join(f"{name}={value}" for name, value in _ENVIRONMENT.items())
+    return [
+        f"FROM {base}",
+        *([f"LABEL {_pairs(extra_labels)}"] if extra_labels else []),
+        f"ENV {environment}",
+        f"USER {USER_ID}:{USER_ID}",
+        f"EXPOSE {PORT}",
+        f"COPY {ENGINE_TREE}/ /",
+        # Once /app is there, WORKDIR makes no directory, and so nothing that differs from build to build.
+        "WORKDIR /app",
+        *(f"COPY --from={image} / /" for image in dependencies),
+        f"COPY {DEPENDENCIES_TREE}/ /",
+    ]
+
+
+def _text(*lines: str) -> str:
+    return "\n".join([*lines, ""])
 
 
 def entrypoint(spec: WorkflowSpec) -> Sequence[str]:
@@ -102,9 +130,12 @@ def _allow_net(spec: WorkflowSpec) -> str:
 
 
 def labels(spec: WorkflowSpec, *, base: str, digest: str) -> Mapping[str, str]:
-    """Return the image's labels: OCI's annotation keys where there is one, else pdwatch's own."""
+    """Return the image's labels: OCI's annotation keys where there is one, else pdwatch's own.
+
+    A Dockerfile can't hold a line break in a value, so that it is a space here.
+    """
     description = {"org.opencontainers.image.description": spec.description} if spec.description else {}
-    return {
+    values = {
         "org.opencontainers.image.title": spec.name,
         **description,
         "org.opencontainers.image.version": spec.version,
@@ -112,14 +143,18 @@ def labels(spec: WorkflowSpec, *, base: str, digest: str) -> Mapping[str, str]:
         IMAGE_WORKFLOW_LABEL: spec.name,
         IMAGE_DIGEST_LABEL: digest,
     }
+    return {key: _one_line(value) for key, value in values.items()}
 
 
 def _pairs(labels: Mapping[str, str]) -> str:
     return " ".join(f"{key}={_quoted(value)}" for key, value in labels.items())
 
 
-def _quoted(value: str) -> str:
-    """Quote a label's value; a Dockerfile can't hold a line break in one, so that it becomes a space."""
+def _one_line(value: str) -> str:
     printable = "".join(character if character.isprintable() else " " for character in value)
-    escaped = printable.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
-    return f'"{" ".join(escaped.split())}"'
+    return " ".join(printable.split())
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
+    return f'"{escaped}"'

@@ -88,6 +88,30 @@ def normal_config(
     )
 
 
+def with_layer(
+    parent: Mapping[str, Any], *, layer: str, entrypoint: Sequence[str], labels: Mapping[str, str]
+) -> Mapping[str, Any]:
+    """Return what Docker says of an image that a Dockerfile builds on ``parent``; see :func:`normal_config`.
+
+    Args:
+        parent: What the Engine API says of the parent image.
+        layer: The diff ID of the one layer on top.
+        entrypoint: See ENTRYPOINT, which resets the parent's CMD.
+        labels: Win over the parent's.
+    """
+    config = parent["Config"]
+    return {
+        **parent,
+        "Config": {
+            **config,
+            "Entrypoint": list(entrypoint),
+            "Cmd": None,
+            "Labels": {**(config.get("Labels") or {}), **labels},
+        },
+        "RootFS": {**parent["RootFS"], "Layers": [*parent["RootFS"]["Layers"], layer]},
+    }
+
+
 def archive_manifest(config: ImageConfig, references: Sequence[str]) -> bytes:
     """Return ``manifest.json`` of an archive for ``POST /images/load`` that registers ``config``.
 
@@ -96,9 +120,14 @@ def archive_manifest(config: ImageConfig, references: Sequence[str]) -> bytes:
     entry = {
         "Config": archive_config_name(config),
         "RepoTags": list(references),
-        "Layers": [f"{layer.removeprefix('sha256:')}/layer.tar" for layer in config.layers],
+        "Layers": [archive_layer_name(position) for position in range(len(config.layers))],
     }
     return json.dumps([entry]).encode()
+
+
+def archive_layer_name(position: int) -> str:
+    """Return what a layer's file is called in an archive for ``POST /images/load``; the lowest is at 0."""
+    return f"{position}/layer.tar"
 
 
 def archive_config_name(config: ImageConfig) -> str:

@@ -26,6 +26,8 @@ IMAGE_BUILD_LABEL = "dev.pdwatch.build"
 """On what a build leaves in Docker until it ends: tells one build's images from all others."""
 IMAGE_DEPENDENCIES_LABEL = "dev.pdwatch.dependencies"
 """On an image of third-party code: the digest of what decided what was fetched."""
+IMAGE_PARENT_LABEL = "dev.pdwatch.parent"
+"""On what images of workflows add their sources to: the digest of what decided its content."""
 BASE_IMAGE = "denoland/deno:distroless"
 RUNTIME_CLASS = "gvisor"
 USER_ID = 65532

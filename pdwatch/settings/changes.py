@@ -17,6 +17,7 @@ FIXED = frozenset({"http.allow_remote", "http.listen", "http.socket"})
 """What was made by them when pdwatch started stays: another value needs another start."""
 FIXED_ONCE_OPEN: Mapping[str, TargetName] = {
     "build_network": "kubernetes",
+    "builder": "kubernetes",
     "context": "kubernetes",
     "keep_images": "kubernetes",
     "undeploy_removed": "kubernetes",

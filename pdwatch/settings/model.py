@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from pdwatch.core.builders import BuilderName
 from pdwatch.core.image import image_repository
 from pdwatch.core.listen import parse_listen
 from pdwatch.core.model import TargetName
@@ -134,6 +135,8 @@ class Settings(Section):
     """Where workflows run: in a cluster, or as processes of this machine."""
     secrets: bool = False
     """Whether `.secrets.yaml` and `.secrets/` are applied as the Secret `<workflow>-secrets`."""
+    builder: BuilderName = "auto"
+    """How images are made; `auto` takes the quickest way that Docker can do."""
     build_network: str | None = None
     """Docker's network for fetching third-party imports; null is Docker's default."""
     builds: Annotated[int, Field(ge=1, le=32)] = 2

@@ -7,8 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from pdwatch.adapters.docker import docker_ports
-from pdwatch.adapters.docker.api import connect as docker_api
-from pdwatch.adapters.docker.prune import DockerImageStore
 from pdwatch.adapters.kubernetes.cluster import ApiCluster
 from pdwatch.adapters.kubernetes.connection import connect
 from pdwatch.adapters.kubernetes.deployments import ApiRevisionHistory
@@ -46,8 +44,9 @@ async def kubernetes_target(
         api = await stack.enter_async_context(
             connect(context=settings.context, allow_contexts=settings.allow_contexts)
         )
-        builder, publisher = await stack.enter_async_context(docker_ports(network=settings.build_network))
-        docker = await stack.enter_async_context(docker_api())
+        docker = await stack.enter_async_context(
+            docker_ports(builder=settings.builder, network=settings.build_network)
+        )
 
         def take(settings: Settings) -> None:
             api.guard.allowed = settings.allow_contexts
@@ -56,6 +55,7 @@ async def kubernetes_target(
             async with asyncio.TaskGroup() as group:
                 group.create_task(view.run(), name="watch namespaces")
                 group.create_task(pin(api, log=log), name="pin the cluster")
+                group.create_task(docker.follow(), name="follow Docker's events")
 
         cluster = ApiCluster(api)
 
@@ -67,8 +67,8 @@ async def kubernetes_target(
         view = WorkflowView(api, notify=seen, log=log, heartbeats=heartbeats)
         yield Target(
             name="kubernetes",
-            builder=builder,
-            publisher=publisher,
+            builder=docker.builder,
+            publisher=docker.publisher,
             cluster=cluster,
             view=view,
             pod_logs=ApiPodLogs(api),
@@ -76,7 +76,7 @@ async def kubernetes_target(
             secrets=False,
             run=run,
             take=take,
-            image_store=DockerImageStore(docker),
+            image_store=docker.image_store,
             history=ApiRevisionHistory(api),
             undeployer=ApiUndeployer(api),
         )

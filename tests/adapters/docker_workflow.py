@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pdwatch.adapters.docker.builder import DockerBuilder
+from pdwatch.adapters.docker.known import KnownDocker
 from pdwatch.adapters.engine import engine_files, engine_recipe
 from pdwatch.adapters.files import FileSource
 from pdwatch.core.image import image_references
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import aiodocker
 
     from pdwatch.adapters.docker.api import DockerApi
+    from pdwatch.core.builders import BuilderName
     from pdwatch.core.model import BuiltImage, SourceSnapshot
 
 WORKFLOW = """\
@@ -65,12 +67,14 @@ class Workflow:
             snapshot=snapshot, tags=image_references(snapshot.spec, snapshot.digest), **options
         )
 
-    async def build(self, api: DockerApi) -> BuiltImage:
-        return await builder(api).build(await self.request())
+    async def build(self, api: DockerApi, *, way: BuilderName = "auto") -> BuiltImage:
+        return await builder(api, way=way).build(await self.request())
 
 
-def builder(api: DockerApi, report: Callable[[str], None] = lambda _: None) -> DockerBuilder:
-    return DockerBuilder(api, engine=engine_files(), report=report)
+def builder(
+    api: DockerApi, report: Callable[[str], None] = lambda _: None, *, way: BuilderName = "auto"
+) -> DockerBuilder:
+    return DockerBuilder(api, KnownDocker(api), engine=engine_files(), builder=way, report=report)
 
 
 async def files(docker: aiodocker.Docker, image: str, path: str = "/app") -> dict[str, tarfile.TarInfo]:

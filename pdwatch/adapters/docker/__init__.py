@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from pdwatch.adapters.docker.api import connect
 from pdwatch.adapters.docker.builder import DockerBuilder
+from pdwatch.adapters.docker.known import KnownDocker
+from pdwatch.adapters.docker.prune import DockerImageStore
 from pdwatch.adapters.docker.publisher import LocalPublisher, NamedPublisher, RegistryPublisher
 from pdwatch.adapters.engine import engine_files
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
-    from pdwatch.ports import ImageBuilder, ImagePublisher
+    from pdwatch.core.builders import BuilderName
+    from pdwatch.ports import ImageBuilder, ImagePublisher, ImageStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerPorts:
+    """The ports of one Docker daemon, which share their connections."""
+
+    builder: ImageBuilder
+    publisher: ImagePublisher
+    image_store: ImageStore
+    follow: Callable[[], Coroutine[Any, Any, None]]
+    """Listens to Docker's events until cancelled, so that a build asks for fewer images; may be left out."""
 
 
 @asynccontextmanager
 async def docker_ports(
-    *, push: bool | None = None, network: str | None = None, report: Callable[[str], None] = lambda _: None
-) -> AsyncIterator[tuple[ImageBuilder, ImagePublisher]]:
-    """Open a connection to Docker, and yield what builds and what publishes images over it.
+    *,
+    push: bool | None = None,
+    builder: BuilderName = "auto",
+    network: str | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> AsyncIterator[DockerPorts]:
+    """Open a pool of connections to Docker, and yield what works over it.
 
     Args:
         push: Whether images are pushed; None pushes those that are named for a registry.
+        builder: How images are made.
         network: Docker's name of the network that third-party imports are fetched over; None is its default.
         report: Called with each step of the work, for people to watch.
 
@@ -31,7 +51,7 @@ async def docker_ports(
         SettingsError: Docker's address is unusable.
     """
     async with connect() as api:
-        builder = DockerBuilder(api, engine=engine_files(), network=network, report=report)
+        known = KnownDocker(api)
         publisher: ImagePublisher
         match push:
             case True:
@@ -40,4 +60,11 @@ async def docker_ports(
                 publisher = LocalPublisher(api)
             case None:
                 publisher = NamedPublisher(api)
-        yield builder, publisher
+        yield DockerPorts(
+            builder=DockerBuilder(
+                api, known, engine=engine_files(), builder=builder, network=network, report=report
+            ),
+            publisher=publisher,
+            image_store=DockerImageStore(api),
+            follow=known.follow,
+        )

@@ -105,6 +105,23 @@ class DockerApi:
             async for chunk in response.content.iter_any():
                 yield chunk
 
+    @asynccontextmanager
+    async def listen(
+        self, path: str, *, query: Query | None = None
+    ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        """Send a GET; once Docker has begun to answer, yield the messages of the answer as they come.
+
+        Raises:
+            RefusedError: Docker answers with an error, at once or later.
+            DockerUnavailableError: The connection breaks, or nothing comes for too long.
+        """
+        async with self._exchange("GET", await self._versioned(path), query=query) as response:
+            yield self._parsed(response.content)
+
+    def forget_version(self) -> None:
+        """Ask for the API's version again before the next request: Docker may be another one now."""
+        self._version = None
+
     async def messages(
         self,
         path: str,
@@ -125,14 +142,18 @@ class DockerApi:
         async with self._exchange(
             "POST", await self._versioned(path), query=query, headers=headers, data=body
         ) as response:
-            async for line in _lines(response.content):
-                message = _parse(line, self.endpoint)
-                if not isinstance(message, dict):
-                    raise _nonsense(line, self.endpoint)
-                if "error" in message or "errorDetail" in message:
-                    detail = message.get("errorDetail") or {}
-                    raise RefusedError(str(message.get("error") or detail.get("message")).strip())
+            async for message in self._parsed(response.content):
                 yield message
+
+    async def _parsed(self, content: aiohttp.StreamReader) -> AsyncIterator[dict[str, Any]]:
+        async for line in _lines(content):
+            message = _parse(line, self.endpoint)
+            if not isinstance(message, dict):
+                raise _nonsense(line, self.endpoint)
+            if "error" in message or "errorDetail" in message:
+                detail = message.get("errorDetail") or {}
+                raise RefusedError(str(message.get("error") or detail.get("message")).strip())
+            yield message
 
     async def _versioned(self, path: str) -> str:
         """Return the path under the newest API version that the daemon speaks."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pdwatch.adapters.docker.api import DockerApi
+    from pdwatch.adapters.docker.known import KnownDocker
     from pdwatch.core.model import ImageRef
 
 
@@ -34,7 +35,9 @@ async def tag(api: DockerApi, image_id: str, ref: ImageRef) -> None:
     await api.request("POST", f"images/{image_id}/tag", query={"repo": ref.repository, "tag": ref.tag})
 
 
-async def require_base(api: DockerApi, ref: ImageRef, *, report: Callable[[str], None]) -> dict[str, Any]:
+async def require_base(
+    api: DockerApi, ref: ImageRef, *, known: KnownDocker, report: Callable[[str], None]
+) -> Mapping[str, Any]:
     """Return what Docker says of the base image, pulled first when it is not there.
 
     Both builders would pull it by themselves, but BuildKit asks its client for credentials to do so, over a
@@ -44,10 +47,10 @@ async def require_base(api: DockerApi, ref: ImageRef, *, report: Callable[[str],
         BaseImageError: It is not there and can't be pulled.
         DiskFullError: It does not fit.
     """
-    found = await inspect(api, ref)
+    found = await known.inspect(ref)
     if found is None:
         await _pull(api, ref, report)
-        found = await inspect(api, ref)
+        found = await known.inspect(ref)
     if found is None:
         raise base_error(RefusedError("Docker has pulled it and does not have it"), ref)
     return found

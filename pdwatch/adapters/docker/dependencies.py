@@ -11,18 +11,17 @@ import hashlib
 import os
 import tarfile
 import tempfile
-from contextlib import aclosing
 from typing import IO, TYPE_CHECKING, Any
 
-from pdwatch.adapters.context import BLOCK_BYTES, off_loop, tar_chunks
+from pdwatch.adapters.context import BLOCK_BYTES, tar_chunks
 from pdwatch.adapters.docker.api import RefusedError
-from pdwatch.adapters.docker.base import inspect
 from pdwatch.adapters.docker.fetch import DIRECTORY, fetch
+from pdwatch.adapters.docker.load import image_files, load
 from pdwatch.adapters.docker.refusals import load_error
 from pdwatch.core.build_context import ContextDirectory, ContextFile, ContextLink
 from pdwatch.core.dependencies import dependencies_config, dependencies_reference, fetch_digest, trees_digest
 from pdwatch.core.image import parse_reference
-from pdwatch.core.image_config import archive_config_name, archive_manifest
+from pdwatch.core.image_config import archive_layer_name
 from pdwatch.core.model import SourceFile
 from pdwatch.core.names import IMAGE_DEPENDENCIES_LABEL
 from pdwatch.core.sources import DEPENDENCIES, NODE_MODULES
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from pdwatch.adapters.dependencies import ThirdPartyCode
     from pdwatch.adapters.docker.api import DockerApi
+    from pdwatch.adapters.docker.known import KnownDocker
     from pdwatch.core.build_context import ContextEntry
 
 _OF_THE_INSTALLATION = frozenset(
@@ -45,12 +45,16 @@ class DependencyImages:
 
     Args:
         api: The daemon.
+        known: What is known of it.
         network: Docker's name of the network to fetch over; None is its default.
         report: Called with each line that Deno prints while it fetches.
     """
 
-    def __init__(self, api: DockerApi, *, network: str | None, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, api: DockerApi, known: KnownDocker, *, network: str | None, report: Callable[[str], None]
+    ) -> None:
         self._api = api
+        self._known = known
         self._network = network
         self._report = report
 
@@ -103,33 +107,26 @@ class DependencyImages:
         return dependencies_reference(digest)
 
     async def _has(self, digest: str) -> bool:
-        found = await inspect(self._api, dependencies_reference(digest))
+        found = await self._known.inspect(dependencies_reference(digest))
         labels = (found or {}).get("Config", {}).get("Labels") or {}
         return bool(labels.get(IMAGE_DEPENDENCIES_LABEL) == digest)
 
     async def _load(self, digest: str, diff_id: str, layer: IO[bytes], *, base: Mapping[str, Any]) -> None:
         """Make the layer an image of its own."""
-        reference = dependencies_reference(digest)
+        reference = parse_reference(dependencies_reference(digest))
+        assert reference is not None, "the name is pdwatch's own"
         config = dependencies_config(digest, layer=diff_id, base=base)
         size = layer.seek(0, os.SEEK_END)
         layer.seek(0)
-        content = SourceFile(path="layer.tar", size=size, digest=diff_id.removeprefix("sha256:"))
-        archive = [
-            ContextFile(path=archive_config_name(config), content=config.content),
-            ContextFile(path="manifest.json", content=archive_manifest(config, [reference])),
-            ContextFile(path=f"{content.digest}/{content.path}", content=content),
-        ]
-        body = off_loop(tar_chunks(archive, read=lambda _: iter(lambda: layer.read(BLOCK_BYTES), b"")))
+        content = SourceFile(path=archive_layer_name(0), size=size, digest="")
+        archive = [*image_files(config, [reference]), ContextFile(path=content.path, content=content)]
+        self._known.own(config.id)
         try:
-            async with aclosing(
-                self._api.messages("images/load", query={"quiet": "1"}, body=body)
-            ) as messages:
-                async for _ in messages:
-                    pass
+            await load(
+                self._api, tar_chunks(archive, read=lambda _: iter(lambda: layer.read(BLOCK_BYTES), b""))
+            )
         except RefusedError as refused:
-            ref = parse_reference(reference)
-            assert ref is not None, "the name is pdwatch's own"
-            raise (load_error(refused, ref) or refused) from refused
+            raise (load_error(refused, reference) or refused) from refused
 
 
 def _write(chunks: Iterable[bytes], layer: IO[bytes]) -> str:

@@ -99,9 +99,10 @@ class NamedPublisher:
 
 
 async def _name(api: DockerApi, image: BuiltImage) -> None:
-    """Make the moving references name an image that was not built just now; its build has named any other.
+    """Make the moving references name the image; its build has given it the first one.
 
-    Docker notes when an image was last named so, which tells old ones from new; a build does not count there.
+    Docker notes when an image was last named so, which tells old ones from new; a build does not count there,
+    so that an image with a single reference gets that again. A build that is cancelled never moves a name.
     """
-    for ref in image.tags[1:] or image.tags if image.cached else image.tags[:1]:
+    for ref in image.tags[1:] or image.tags:
         await tag(api, image.id, ref)

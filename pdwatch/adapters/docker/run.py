@@ -11,20 +11,21 @@ from pdwatch.core.dockerfile import DOCKERFILE
 from pdwatch.errors import DockerError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from pdwatch.adapters.docker.api import DockerApi, Query
     from pdwatch.adapters.docker.steps import BuildSteps
+    from pdwatch.core.builders import BuilderName
 
-CLASSIC, BUILDKIT = "1", "2"
-"""The Engine API's names for the builders."""
+VERSIONS: Mapping[BuilderName, str] = {"classic": "1", "buildkit": "2"}
+"""The Engine API's names for Docker's builders."""
 CANCEL_TIMEOUT_S = 30.0
 
 
 async def run_build(
     api: DockerApi,
     *,
-    builder: str,
+    version: str,
     options: Sequence[tuple[str, str]],
     body: AsyncIterator[bytes],
     steps: BuildSteps,
@@ -37,7 +38,7 @@ async def run_build(
 
     Args:
         api: The daemon.
-        builder: :data:`BUILDKIT` or :data:`CLASSIC`.
+        version: Which builder; one of :data:`VERSIONS`.
         options: More parameters of ``POST /build``.
         body: The context, a tar stream.
         steps: Takes the messages in.
@@ -49,7 +50,7 @@ async def run_build(
     """
     build_id = uuid.uuid4().hex
     query = [
-        *(("version", builder), ("buildid", build_id), ("dockerfile", DOCKERFILE)),
+        *(("version", version), ("buildid", build_id), ("dockerfile", DOCKERFILE)),
         *(("rm", "1"), ("forcerm", "1")),
         *options,
     ]

@@ -1,0 +1,119 @@
+"""Adds the layer of the sources to a parent image, without a build (docs/adr/0022-layer-builder.md)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from pdwatch.adapters.docker.api import RefusedError
+from pdwatch.adapters.docker.base import inspect
+from pdwatch.adapters.docker.dockerfile_builds import missing
+from pdwatch.adapters.docker.load import layer_archive, load
+from pdwatch.adapters.docker.refusals import load_error
+from pdwatch.core.parent_image import dialect_of, is_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pdwatch.adapters.docker.api import DockerApi
+    from pdwatch.adapters.docker.dockerfile_builds import DockerfileBuilds
+    from pdwatch.adapters.docker.image_plan import ImagePlan, SplitImage
+    from pdwatch.adapters.docker.known import KnownDocker
+    from pdwatch.core.image_config import ImageConfig
+    from pdwatch.core.tar_header import TarDialect
+
+_NEEDS_ALL_LAYERS = RefusedError("it takes no image whose layers it has already")
+
+
+class LayerBuilds:
+    """Makes images of one layer each, on parent images that are built once.
+
+    Args:
+        api: The daemon.
+        known: What is known of it.
+        dockerfiles: Builds the parent images.
+    """
+
+    def __init__(self, api: DockerApi, known: KnownDocker, dockerfiles: DockerfileBuilds) -> None:
+        self._api = api
+        self._known = known
+        self._dockerfiles = dockerfiles
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._dialects: dict[str, TarDialect] = {}
+
+    async def build(self, plan: ImagePlan) -> str:
+        """Make the image under its name; return its ID.
+
+        Raises:
+            BuilderMissingError: Docker can't do it this way.
+            DockerError: Or one of its subclasses, by cause.
+            SourceError: A file can't be read, or has changed.
+        """
+        image = await asyncio.to_thread(plan.split)
+        try:
+            return await self._add_layer(image, await self._parent(image))
+        except RefusedError as refused:
+            if error := load_error(refused, plan.ref):
+                raise error from refused
+            self._known.forget_images()
+            if await self._found(image):
+                raise missing("layer", self._api, refused) from refused
+        # Somebody has removed the parent image since it was last looked at, and Docker its layers.
+        try:
+            return await self._add_layer(image, await self._parent(image))
+        except RefusedError as refused:
+            raise load_error(refused, plan.ref) or missing("layer", self._api, refused) from refused
+
+    async def _parent(self, image: SplitImage) -> Mapping[str, Any]:
+        """Return what Docker says of the parent image, built first when it is not there."""
+        if found := await self._found(image):
+            return found
+        async with self._turns[image.parent]:
+            if found := await self._found(image):  # another workflow has built it meanwhile
+                return found
+            if await self._dockerfiles.build_normal(image.parent_recipe(), image.plan.base):
+                found = await self._found(image)
+        if found is None:
+            raise missing("layer", self._api, _NEEDS_ALL_LAYERS)
+        self._known.loads_layers = True
+        return found
+
+    async def _found(self, image: SplitImage) -> Mapping[str, Any] | None:
+        found = await self._known.inspect(image.parent_ref)
+        return found if is_parent(found, image.parent, base=image.plan.base) else None
+
+    async def _add_layer(self, image: SplitImage, parent: Mapping[str, Any]) -> str:
+        registered: list[ImageConfig] = []
+
+        def config(layer: str) -> ImageConfig:
+            made = image.config(parent, layer)
+            self._known.own(made.id)
+            registered.append(made)
+            return made
+
+        archive = layer_archive(
+            image.sources,
+            image.plan.read,
+            dialect=await self._dialect(image, parent),
+            position=len(parent["RootFS"]["Layers"]),
+            config=config,
+            references=[image.plan.ref],
+        )
+        await load(self._api, archive)
+        (made,) = registered
+        if not self._known.loads_layers:
+            await self._prove(made)
+        return made.id
+
+    async def _dialect(self, image: SplitImage, parent: Mapping[str, Any]) -> TarDialect:
+        if parent["Id"] not in self._dialects:
+            self._dialects[parent["Id"]] = await asyncio.to_thread(dialect_of, parent, image.below)
+        return self._dialects[parent["Id"]]
+
+    async def _prove(self, made: ImageConfig) -> None:
+        """Look once whether Docker keeps an image under its own ID, with the layers that it should have."""
+        found = await inspect(self._api, made.id)
+        if found is None or tuple(found["RootFS"]["Layers"]) != made.layers:
+            raise missing("layer", self._api, _NEEDS_ALL_LAYERS)
+        self._known.loads_layers = True

@@ -1,0 +1,79 @@
+"""Loads images from archives that need not hold the layers that Docker has already."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from pdwatch.adapters.context import off_loop, tar_chunks
+from pdwatch.adapters.docker.api import RefusedError
+from pdwatch.core.build_context import ContextFile
+from pdwatch.core.image_config import archive_config_name, archive_layer_name, archive_manifest
+from pdwatch.core.model import SourceFile
+from pdwatch.core.tar_header import archive_size, header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pdwatch.adapters.docker.api import DockerApi
+    from pdwatch.core.build_context import ContextEntry
+    from pdwatch.core.image_config import ImageConfig
+    from pdwatch.core.model import ImageRef
+    from pdwatch.core.tar_header import TarDialect
+
+_LOADED = "Loaded image"
+
+
+async def load(api: DockerApi, archive: Iterable[bytes]) -> None:
+    """Send an archive, taken in a thread, and wait until Docker says that it has the image.
+
+    Raises:
+        RefusedError: Docker answers with an error, at once or in the course of the work, or says nothing.
+        DockerUnavailableError: The connection breaks.
+    """
+    loaded = False
+    body = off_loop(iter(archive))
+    async with aclosing(api.messages("images/load", query={"quiet": "1"}, body=body)) as messages:
+        async for message in messages:
+            loaded |= str(message.get("stream")).startswith(_LOADED)
+    if not loaded:
+        raise RefusedError("Docker ended the load without an image and without an error")
+
+
+def image_files(config: ImageConfig, references: Sequence[ImageRef]) -> tuple[ContextEntry, ...]:
+    """Return the files of an archive that register ``config`` under the references."""
+    names = [str(reference) for reference in references]
+    return (
+        ContextFile(path=archive_config_name(config), content=config.content),
+        ContextFile(path="manifest.json", content=archive_manifest(config, names)),
+    )
+
+
+def layer_archive(
+    entries: Sequence[ContextEntry],
+    read: Callable[[SourceFile], Iterator[bytes]],
+    *,
+    dialect: TarDialect,
+    position: int,
+    config: Callable[[str], ImageConfig],
+    references: Sequence[ImageRef],
+) -> Iterator[bytes]:
+    """Yield an archive with one layer, which is read once: it comes first, and is hashed in passing.
+
+    Args:
+        entries: What the layer holds.
+        read: Yields the content of a file of the user's; whatever it raises ends the archive.
+        dialect: How the layer's headers are written.
+        position: How many layers lie below it.
+        config: Called with the layer's diff ID; returns the image's configuration.
+        references: What the image is called.
+    """
+    file = SourceFile(path=archive_layer_name(position), size=archive_size(entries, dialect), digest="")
+    yield header(ContextFile(path=file.path, content=file))
+    content = hashlib.sha256()
+    for chunk in tar_chunks(entries, read, dialect=dialect):
+        content.update(chunk)
+        yield chunk
+    registered = config(f"sha256:{content.hexdigest()}")
+    yield from tar_chunks(image_files(registered, references), read)
