@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pdwatch.core.resync import turn
 from pdwatch.core.sources import affected
 from pdwatch.errors import SourceError
 from pdwatch.logs import Event, EventLog
@@ -39,6 +41,7 @@ class WorkflowDiscovery:
         self._tracked = tracked
         self._queue = queue
         self._log = log
+        self._passed_over: set[Path] = set()
 
     async def look(self, roots: Sequence[Path], *, cause: str) -> None:
         """Find the workflows under ``roots``; queue the new ones, and those that are gone.
@@ -47,7 +50,8 @@ class WorkflowDiscovery:
         was known of it stays known.
         """
         try:
-            found = await self._reader.discover([root for root in roots if root.is_dir()])
+            there = [root for root in roots if root.is_dir()]
+            found = await self._reader.discover(there, passed_over=self._pass_over)
         except SourceError as error:
             self._log.emit(
                 Event.RECONCILE_FAILED,
@@ -66,17 +70,34 @@ class WorkflowDiscovery:
             self._queue.add(root, cause="removed")
 
     async def follow(self, roots: Sequence[Path]) -> None:
-        """Queue what is saved, and everything at each of the watcher's beats, until cancelled."""
+        """Queue what is saved, and at each of the watcher's beats what was missed, until cancelled."""
+        beats = count()
         async for changed in self._watcher.changes(roots):
             known = {
                 workflow.root: workflow.revision.snapshot if workflow.revision else None
                 for workflow in self._tracked
             }
-            touched = affected(changed, known, is_file=Path.is_file)
-            for root in touched.workflows:
-                if changed:
+            touched = affected(changed, known, is_file=Path.is_file, is_directory=Path.is_dir)
+            if changed:
+                for root in touched.workflows:
                     self._queue.add(root, cause="save", saved=True)
-                else:
-                    self._queue.refresh(root, cause="resync")
+            else:
+                await self._resync(tuple(known), next(beats))
             if touched.discover:
                 await self.look(roots, cause="save" if changed else "resync")
+
+    async def _resync(self, known: Sequence[Path], beat: int) -> None:
+        """Queue the workflows whose files have moved, and those whose turn it is anyway."""
+        moved = await self._reader.moved(known)
+        for root in moved.union(turn(known, beat)):
+            self._queue.refresh(root, cause="resync")
+
+    def _pass_over(self, link: Path, target: Path) -> None:
+        if link not in self._passed_over:
+            self._passed_over.add(link)
+            self._log.emit(
+                Event.WORKFLOW_SKIPPED,
+                directory=str(link),
+                message=f"{link} is a symbolic link to {target}, and links are not followed",
+                remedy=f"add {target} to the roots, or move it here",
+            )

@@ -37,6 +37,7 @@ class Event(StrEnum):
     SETTINGS_RELOADED = "settings.reloaded"
     SETTINGS_INVALID = "settings.invalid"
     WORKFLOW_FOUND = "workflow.found"
+    WORKFLOW_SKIPPED = "workflow.skipped"
     WORKFLOW_REMOVED = "workflow.removed"
     WORKFLOW_CHANGED = "workflow.changed"
     WORKFLOW_UNCHANGED = "workflow.unchanged"
@@ -112,6 +113,7 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.SETTINGS_RELOADED: _spec("cause changed waiting remedy"),
     Event.SETTINGS_INVALID: _spec("cause message remedy problems", logging.ERROR),
     Event.WORKFLOW_FOUND: _spec("directory"),
+    Event.WORKFLOW_SKIPPED: _spec("directory message remedy", logging.WARNING),
     Event.WORKFLOW_REMOVED: _spec("directory", logging.WARNING),
     Event.WORKFLOW_CHANGED: _spec("directory cause settle_ms wait_ms scan_ms"),
     Event.WORKFLOW_UNCHANGED: _spec("cause scan_ms", logging.DEBUG),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from pdwatch.core.daemon_state import Health, Readiness, WorkflowState
@@ -33,8 +33,17 @@ class SourceReader(Protocol):
         """
         ...
 
-    async def discover(self, roots: Sequence[Path]) -> frozenset[Path]:
-        """Find every directory at or under ``roots`` that holds a ``workflow.yaml``."""
+    async def moved(self, roots: Collection[Path]) -> frozenset[Path]:
+        """Return those of ``roots`` where another scan, or reading the secrets, may find something else."""
+        ...
+
+    async def discover(
+        self, roots: Sequence[Path], *, passed_over: Callable[[Path, Path], None] = ...
+    ) -> frozenset[Path]:
+        """Find every directory at or under ``roots`` that holds a ``workflow.yaml``.
+
+        ``passed_over`` is called with each symbolic link to one that lies elsewhere, and where that is.
+        """
         ...
 
     async def secrets(self, root: Path) -> Mapping[str, bytes]:

@@ -95,3 +95,29 @@ async def test_a_root_that_went_takes_its_workflows_with_it_and_ends_nothing(tmp
     shutil.rmtree(top)
     queue, _ = await follow(top, frozenset(), known=[root])
     assert ("hello", "removed", False) in queue.added
+
+
+async def test_a_link_to_a_workflow_elsewhere_is_told_once_with_what_to_do(tmp_path: Path):
+    elsewhere = workflow(tmp_path / "elsewhere")
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top/hello").symlink_to(elsewhere)
+    queue, log = await follow(tmp_path / "top", frozenset(), frozenset())
+    assert queue.added == []
+    [line] = log.named(Event.WORKFLOW_SKIPPED)
+    assert line["directory"] == str(tmp_path / "top/hello")
+    assert str(elsewhere) in line["remedy"]
+
+
+async def test_a_link_to_a_workflow_below_a_root_is_not_worth_a_word(tmp_path: Path):
+    workflow(tmp_path / "hello")
+    (tmp_path / "same").symlink_to("hello")
+    _, log = await follow(tmp_path, frozenset())
+    assert log.named(Event.WORKFLOW_SKIPPED) == []
+
+
+async def test_what_an_editor_wrote_and_renamed_makes_nobody_search(tmp_path: Path):
+    root = workflow(tmp_path / "hello")
+    workflow(tmp_path / "new")  # would be found
+    queue, log = await follow(tmp_path, frozenset({root / "nodes/saving.tmp"}), known=[root])
+    assert log.named(Event.WORKFLOW_FOUND) == []
+    assert queue.added == [("hello", "save", True)]

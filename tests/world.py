@@ -40,7 +40,7 @@ from pdwatch.workqueue import WorkQueue
 from tests.undeployer import FakeUndeployer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from pdwatch.core.model import BuildRequest, ImageRef, Manifest, ObservedDeployment
@@ -88,7 +88,9 @@ class Disk:
     async def moved(self, roots: Collection[Path]) -> frozenset[Path]:
         return frozenset(roots)
 
-    async def discover(self, roots: Sequence[Path]) -> frozenset[Path]:
+    async def discover(
+        self, roots: Sequence[Path], *, passed_over: Callable[[Path, Path], None] = lambda *_: None
+    ) -> frozenset[Path]:
         return frozenset(self.texts)
 
     def note(self, directory: Path) -> None:

@@ -8,14 +8,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdwatch.adapters.scan import CHUNK_BYTES, Memory, scan
+from pdwatch.adapters.scan import CHUNK_BYTES, Memory, moved, scan
+from pdwatch.adapters.search import Search, search
 from pdwatch.adapters.secrets import read_secrets
-from pdwatch.adapters.tree import TreeChangedError, is_utf8, open_regular
-from pdwatch.core.sources import DEPENDENCIES, WORKFLOW_FILE, outermost
+from pdwatch.adapters.tree import TreeChangedError, open_regular
 from pdwatch.errors import NotFoundError, SourceChangedError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from pdwatch.core.model import SourceFile, SourceSnapshot
 
@@ -35,6 +35,7 @@ class FileSource:
     def __init__(self, *, recipe: str) -> None:
         self._recipe = recipe
         self._memories: dict[Path, Memory] = {}
+        self._search: Search | None = None
 
     async def scan(self, root: Path) -> SourceSnapshot:
         """Take a snapshot of the directory as it is now.
@@ -48,21 +49,41 @@ class FileSource:
         """
         return await asyncio.to_thread(self._scan, root)
 
-    async def discover(self, roots: Sequence[Path]) -> frozenset[Path]:
+    async def moved(self, roots: Collection[Path]) -> frozenset[Path]:
+        """Return those of ``roots``, resolved paths, where another scan may find something else.
+
+        It costs a stat a file. Directories that have not been scanned are among them.
+        """
+        return await asyncio.to_thread(self._moved, tuple(roots))
+
+    async def discover(
+        self, roots: Sequence[Path], *, passed_over: Callable[[Path, Path], None] = lambda *_: None
+    ) -> frozenset[Path]:
         """Find every directory at or under ``roots`` that holds a ``workflow.yaml``, as resolved paths.
 
         Hidden directories and third-party code (``vendor``, ``node_modules``) are not searched, nor are
-        symbolic links followed: what they lead to is found at its own place, or lies elsewhere.
+        symbolic links followed: what they lead to is found at its own place, or lies elsewhere. Searching the
+        same roots again costs one stat a directory where nothing has changed.
+
+        Args:
+            roots: Where to look.
+            passed_over: Called with each link to a workflow that lies elsewhere, and where that is.
 
         Raises:
             NotFoundError: A root does not exist, or is no directory.
             SourceError: A root can't be listed.
         """
-        return await asyncio.to_thread(_discover, roots)
+        self._search = found = await asyncio.to_thread(search, roots, self._search)
+        for link, target in sorted(found.passed_over.items()):
+            passed_over(link, target)
+        return found.workflows
 
     async def secrets(self, root: Path) -> Mapping[str, bytes]:
         """Read the local secrets; see :func:`pdwatch.adapters.secrets.read_secrets`."""
         return await asyncio.to_thread(read_secrets, root)
+
+    def _moved(self, roots: Iterable[Path]) -> frozenset[Path]:
+        return frozenset(root for root in roots if moved(root, self._memories.get(root, Memory())))
 
     def _scan(self, root: Path) -> SourceSnapshot:
         root = Path(os.path.realpath(root))  # Path.resolve raises RuntimeError where links lead in a circle
@@ -118,32 +139,3 @@ def read_verified(snapshot: SourceSnapshot, file: SourceFile) -> Iterator[bytes]
         raise changed
     if last:
         yield last
-
-
-def _discover(roots: Sequence[Path]) -> frozenset[Path]:
-    found: set[Path] = set()
-    for root in outermost(_resolved(root) for root in roots):
-        for directory, below, names in os.walk(root):
-            below[:] = [name for name in below if _searched(name)]
-            if WORKFLOW_FILE in names:
-                found.add(Path(directory))
-    return frozenset(found)
-
-
-def _resolved(root: Path) -> Path:
-    try:
-        resolved = Path(os.path.realpath(root, strict=True))
-        os.scandir(resolved).close()  # a directory below that can't be listed is passed over, but not a root
-    except (FileNotFoundError, NotADirectoryError):
-        raise NotFoundError(
-            f"{root} is not a directory",
-            remedy=f"create it, or name a directory at or above your {WORKFLOW_FILE}",
-        ) from None
-    except OSError as error:
-        raise SourceError(f"{root} can't be searched: {error.strerror}") from error
-    return resolved
-
-
-def _searched(name: str) -> bool:
-    # Neither a log line nor a Kubernetes object could carry a path that is not UTF-8.
-    return not name.startswith(".") and name not in DEPENDENCIES and is_utf8(name)

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from itertools import chain
+from typing import TYPE_CHECKING
 
+from pdwatch.adapters.stamps import Stamp, is_settled, stamp, stamp_at
 from pdwatch.adapters.tree import Listing, TreeChangedError, list_tree, open_regular
 from pdwatch.core.build_context import PACKAGE_FILE
 from pdwatch.core.deno_config import DENO_CONFIGS, config_problem
 from pdwatch.core.model import Problem, SourceFile, SourceSnapshot
-from pdwatch.core.sources import DEPENDENCIES, WORKFLOW_FILE, Matcher, source_digest
+from pdwatch.core.sources import (
+    DEPENDENCIES,
+    SECRETS_DIRECTORY,
+    SECRETS_FILE,
+    WORKFLOW_FILE,
+    Matcher,
+    source_digest,
+)
 from pdwatch.core.workflow import ParsedWorkflow, parse_workflow
 from pdwatch.core.yaml_text import MAX_BYTES
 from pdwatch.errors import NotFoundError, SourceError
@@ -23,11 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK_BYTES = 1 << 18
-_SETTLED_NS = 2_000_000_000
-"""The coarsest timestamps of any file system (FAT)."""
 _UNREADABLE = ParsedWorkflow(name=None, spec=None, problems=())
-
-_Stamp: TypeAlias = "tuple[int, ...]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +44,7 @@ class Reading:
     """
 
     file: SourceFile
-    stamp: _Stamp
+    stamp: Stamp
     settled: bool
 
 
@@ -60,6 +64,23 @@ class Memory:
     listed: frozenset[str] = frozenset()
     parsed: ParsedWorkflow | None = None
     configs: Mapping[str, CheckedConfig] = field(default_factory=dict)
+    traces: Mapping[str, Stamp | None] | None = None
+    """What stat said of the directories that were listed and of the local secrets, by absolute path.
+
+    None where equal stamps would prove nothing: something was changed right before it was looked at, or is
+    wrong in a way that may be put right elsewhere.
+    """
+
+
+def moved(root: Path, memory: Memory) -> bool:
+    """Return whether a scan of ``root`` may find anything but what it found before, for one stat a file.
+
+    The local secrets count as well, though no scan reads them.
+    """
+    if memory.traces is None:
+        return True
+    read = ((f"{root}/{path}", reading.stamp) for path, reading in memory.readings.items())
+    return any(stamp_at(location) != before for location, before in chain(memory.traces.items(), read))
 
 
 def scan(root: Path, memory: Memory, *, recipe: str) -> tuple[SourceSnapshot, Memory]:
@@ -82,6 +103,7 @@ class _Scan:
     configs: dict[str, CheckedConfig] = field(default_factory=dict)
 
     def run(self, recipe: str) -> tuple[SourceSnapshot, Memory]:
+        started_ns = time.time_ns()
         self._require_workflow()
         listing = Listing()
         self._list("", _holds_sources, listing)
@@ -100,7 +122,19 @@ class _Scan:
         self.flaws.update(_shipped_flaws(listing, matcher))
         kept = [_link(path, target) for path, target in listing.kept.items() if matcher.ships(path)]
         snapshot = self._snapshot(parsed, kept, links=_links(listing, matcher), recipe=recipe)
-        return snapshot, Memory(readings=self.readings, listed=listed, parsed=parsed, configs=self.configs)
+        return snapshot, Memory(
+            readings=self.readings,
+            listed=listed,
+            parsed=parsed,
+            configs=self.configs,
+            traces=None if snapshot.problems else self._traces(listing, started_ns),
+        )
+
+    def _traces(self, listing: Listing, started_ns: int) -> Mapping[str, Stamp | None] | None:
+        traces = listing.directories | _secret_stamps(f"{self.root}/")
+        changed = (trace[-1] for trace in traces.values() if trace is not None)
+        settled = all(is_settled(changed_ns=each, read_ns=started_ns) for each in changed)
+        return traces if settled and all(reading.settled for reading in self.readings.values()) else None
 
     def _require_workflow(self) -> None:
         """Say that there is no workflow before listing all of what may be ``/``."""
@@ -145,7 +179,7 @@ class _Scan:
     def _recall(self, path: str) -> bool:
         """Take over the last scan's reading if it still holds."""
         reading = self.memory.readings.get(path)
-        if reading is None or not reading.settled or reading.stamp != _stamp(self._stat(path)):
+        if reading is None or not reading.settled or reading.stamp != stamp(self._stat(path)):
             return False
         self.readings[path] = reading
         return True
@@ -208,6 +242,16 @@ def _links(listing: Listing, matcher: Matcher) -> tuple[str, ...]:
     )
 
 
+def _secret_stamps(root: str) -> dict[str, Stamp | None]:
+    places = [root + SECRETS_FILE, root + SECRETS_DIRECTORY]
+    try:
+        with os.scandir(places[-1]) as entries:
+            places += [entry.path for entry in entries]
+    except OSError:
+        pass  # there are none, or none that could be read
+    return {place: stamp_at(place) for place in places}
+
+
 def _link(path: str, target: str) -> SourceFile:
     return SourceFile(path=path, size=0, digest=hashlib.sha256(target.encode()).hexdigest(), target=target)
 
@@ -224,37 +268,14 @@ def _read(location: str, path: str, *, keep: int) -> tuple[Reading, bytes]:
             size += len(chunk)
             kept += chunk[: max(0, keep - len(kept))]
         after = os.fstat(file.fileno())
-    if _stamp(before) != _stamp(after) or size != after.st_size:
+    if stamp(before) != stamp(after) or size != after.st_size:
         raise TreeChangedError(path)
     reading = Reading(
         file=SourceFile(path=path, size=size, digest=content.hexdigest()),
-        stamp=_stamp(after),
+        stamp=stamp(after),
         settled=is_settled(changed_ns=after.st_ctime_ns, read_ns=started_ns),
     )
     return reading, bytes(kept)
-
-
-def is_settled(*, changed_ns: int, read_ns: int) -> bool:
-    """Return whether a later change of a file must show in its ctime.
-
-    ctime counts, not mtime: nobody can set it back.
-
-    Args:
-        changed_ns: The file's ctime.
-        read_ns: When reading it began, by the same clock.
-    """
-    return read_ns - changed_ns >= _SETTLED_NS
-
-
-def _stamp(found: os.stat_result) -> _Stamp:
-    return (
-        stat.S_IFMT(found.st_mode),
-        found.st_dev,
-        found.st_ino,
-        found.st_size,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
-    )
 
 
 def _order(problem: Problem) -> tuple[str, int, int, str, str]:

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pdwatch.adapters.stamps import stamp_at
 from pdwatch.core.sources import kept_as_link, shippable
 from pdwatch.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from io import BufferedReader
+
+    from pdwatch.adapters.stamps import Stamp
 
 MAX_FILES = 100_000
 """More files than this below one directory are a mistake, such as a workflow.yaml in a home directory."""
@@ -38,6 +41,8 @@ class Listing:
     """What can't be shipped, and why."""
     pruned: list[str] = field(default_factory=list)
     """Directories that were not entered."""
+    directories: dict[str, Stamp | None] = field(default_factory=dict)
+    """What stat said of each directory right before it was listed, by its real path."""
 
 
 def list_tree(root: Path, *, start: str = "", enters: Callable[[str], bool], listing: Listing) -> None:
@@ -111,8 +116,10 @@ class _Walk:
 
     def _list(self, place: _Place) -> list[_Place]:
         found = []
+        real = place.chain[-1]
+        self.listing.directories[real] = stamp_at(real)
         try:
-            entries = os.scandir(place.chain[-1])
+            entries = os.scandir(real)
         except PermissionError:
             if not place.path:
                 raise

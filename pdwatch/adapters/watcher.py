@@ -19,6 +19,7 @@ from watchfiles._rust_notify import RustNotify
 
 from pdwatch.adapters.doorbell import Doorbell, instances_exhausted, watches_exhausted
 from pdwatch.adapters.tree import is_utf8
+from pdwatch.core.resync import resync_interval
 from pdwatch.core.sources import SECRETS_DIRECTORY, outermost
 from pdwatch.errors import SourceError
 from pdwatch.heartbeats import Heartbeats
@@ -47,7 +48,8 @@ class FileWatcher:
         settle_s: How long nothing must have happened before a batch is told: long enough for an editor to
             write, rename and change the mode of one file.
         longest_s: How long a batch may grow when something happens all the time, as in a large checkout.
-        beat_s: How often at least to say that everything should be looked at.
+        beat_s: How often to say that everything should be looked at, unless there are so many files that
+            :func:`pdwatch.core.resync.resync_interval` makes it less often.
         heartbeats: Where it shows that it lives.
     """
 
@@ -102,7 +104,7 @@ class FileWatcher:
                 if clock() >= beat_at or bell.overflowed:
                     bell.overflowed = False
                     yield frozenset()
-                    beat_at = clock() + self.beat_s
+                    beat_at = clock() + resync_interval(watched.files, floor_s=self.beat_s)
                 tick_s = _TICK_S if stale_at is None else _QUIET_S
                 rang = await bell.rings(within_s=max(0.0, min(tick_s, beat_at - clock())))
                 show_life(_PROMISE_S)
@@ -123,17 +125,21 @@ class _Watched:
     roots: tuple[Path, ...]
     identities: tuple[_Identity, ...]
     directories: tuple[str, ...]
+    files: int
+    """How many files there are in the directories."""
 
 
 def _survey(roots: tuple[Path, ...]) -> _Watched:
     identities = _identities(roots)
     directories: list[str] = []
+    files = 0
     for root in outermost(root.resolve() for root in roots):
-        for directory, below, _ in os.walk(root):
+        for directory, below, names in os.walk(root):
             below[:] = [name for name in below if _is_watched(name)]
+            files += len(names)
             if os.access(directory, os.R_OK):
                 directories.append(directory)
-    return _Watched(roots=roots, identities=identities, directories=tuple(directories))
+    return _Watched(roots=roots, identities=identities, directories=tuple(directories), files=files)
 
 
 def _identities(roots: tuple[Path, ...]) -> tuple[_Identity, ...]:

@@ -140,16 +140,19 @@ def affected(
     known: Mapping[Path, SourceSnapshot | None],
     *,
     is_file: Callable[[Path], bool],
+    is_directory: Callable[[Path], bool],
 ) -> Affected:
-    """Find the workflows that changed paths concern, in time proportional to the depth of each path.
+    """Find the workflows that changed paths concern.
 
-    A changed path that is no file now was a directory that came, or anything that went; either may hold
-    workflows, so that discovery has to run again.
+    It takes time in proportion to the depth of each path, and to the number of workflows only for one that is
+    no file now: a directory may hold new workflows, and what has gone may have held known ones. What an
+    editor wrote and removed again is neither, so that saving a file does not make all the roots be searched.
 
     Args:
         changed: Absolute paths; none at all is a beat, after which everything has to be looked at.
         known: The last snapshot of each known workflow directory; None where there is none yet.
         is_file: Whether there is a file at a path now.
+        is_directory: Whether there is a directory at a path now.
     """
     if not changed:
         return Affected(workflows=frozenset(known), discover=True)
@@ -161,9 +164,13 @@ def affected(
             for root in (path, *path.parents)
             if root in known and (root == path or concerns(known[root], path.relative_to(root).as_posix()))
         )
-        if path.name == WORKFLOW_FILE or (shippable(path.name) and not is_file(path)):
+        if path.name == WORKFLOW_FILE:
             discover = True
-            workflows.update(root for root in known if path in root.parents)
+        elif shippable(path.name) and not is_file(path):
+            below = f"{path}/"
+            held = [root for root in known if f"{root}/".startswith(below)]
+            workflows.update(held)
+            discover = discover or bool(held) or is_directory(path)
     return Affected(workflows=frozenset(workflows), discover=discover)
 
 

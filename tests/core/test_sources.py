@@ -237,7 +237,7 @@ KNOWN: dict[Path, SourceSnapshot | None] = {
     ],
 )
 def test_a_changed_file_concerns(changed: str, workflows: set[str], *, discover: bool) -> None:
-    result = affected(frozenset({Path(changed)}), KNOWN, is_file=lambda _: True)
+    result = affected(frozenset({Path(changed)}), KNOWN, is_file=lambda _: True, is_directory=lambda _: False)
 
     assert {str(root) for root in result.workflows} == workflows
     assert result.discover is discover
@@ -248,25 +248,42 @@ def test_a_changed_file_concerns(changed: str, workflows: set[str], *, discover:
     [
         pytest.param("/w/hello/nodes", {"/w/hello"}, True, id="nodes"),
         pytest.param("/w/hello/shared", {"/w/hello"}, True, id="above what a link leads to"),
-        pytest.param("/w/hello/nodes/greet.ts", {"/w/hello"}, True, id="a node that is gone"),
         pytest.param("/w/hello", {"/w/hello", "/w/hello/nested"}, True, id="a workflow's directory"),
         pytest.param("/w", {str(root) for root in KNOWN}, True, id="above all workflows"),
         pytest.param("/w/fresh", set(), True, id="a directory that came"),
         pytest.param("/w/hello/docs", set(), True, id="a directory that may hold a workflow"),
-        pytest.param("/w/hello/nodes/greet.ts~", set(), False, id="an editor's backup"),
     ],
 )
-def test_what_is_no_file_any_more_or_never_was_concerns(
+def test_a_directory_that_came_or_changed_concerns(
     changed: str, workflows: set[str], *, discover: bool
 ) -> None:
-    result = affected(frozenset({Path(changed)}), KNOWN, is_file=lambda _: False)
+    result = affected({Path(changed)}, KNOWN, is_file=lambda _: False, is_directory=lambda _: True)
+
+    assert {str(root) for root in result.workflows} == workflows
+    assert result.discover is discover
+
+
+@pytest.mark.parametrize(
+    ("changed", "workflows", "discover"),
+    [
+        pytest.param("/w/hello/nodes", {"/w/hello"}, False, id="nodes"),
+        pytest.param("/w/hello/nodes/greet.ts", {"/w/hello"}, False, id="a node"),
+        pytest.param("/w/hello", {"/w/hello", "/w/hello/nested"}, True, id="a workflow's directory"),
+        pytest.param("/w", {str(root) for root in KNOWN}, True, id="above all workflows"),
+        pytest.param("/w/fresh", set(), False, id="a directory without a workflow"),
+        pytest.param("/w/hello/nodes/greet.ts~", set(), False, id="an editor's backup"),
+        pytest.param("/w/hello/nodes/saving.tmp", {"/w/hello"}, False, id="what was saved and renamed"),
+    ],
+)
+def test_what_is_gone_concerns(changed: str, workflows: set[str], *, discover: bool) -> None:
+    result = affected({Path(changed)}, KNOWN, is_file=lambda _: False, is_directory=lambda _: False)
 
     assert {str(root) for root in result.workflows} == workflows
     assert result.discover is discover
 
 
 def test_a_beat_concerns_everything() -> None:
-    result = affected(frozenset(), KNOWN, is_file=lambda _: True)
+    result = affected(frozenset(), KNOWN, is_file=lambda _: True, is_directory=lambda _: False)
 
     assert result.workflows == set(KNOWN)
     assert result.discover
