@@ -1,123 +1,195 @@
-"""Measures the loop on the testbed: ``python -m benchmarks.loop [--saves N] [--workflows N]``.
+"""From a save to the image, the patched Deployment, readiness and the new answer: pdwatch, floor, plain loop.
 
-Prints medians with their spread. The times are the daemon's own ``since_save_ms``, which counts from when a
-save was noticed; machines are noisy, so compare figures of one run only.
+Every round takes one sample of each, in turn, and waits in between until no pod is on its way to its end.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
-from tests.e2e.daemon import Daemon, running_daemon
-from tests.testbed import client, cluster
-from tests.testbed.layout import Layout
+import aiohttp
 
-WORKFLOW = """\
-name: {name}
-version: "1.0"
-triggers: [{{type: manual}}]
-nodes:
-  greet: {{path: ./nodes/greet.ts}}
-edges: []
-deployment: {{replicas: {replicas}}}
-"""
-NODE = "export default () => Promise.resolve({number});\n"
-PHASES = ("workflow.changed", "build.succeeded", "deploy.applied", "rollout.complete")
+from benchmarks.apiserver import rolled_out, settled, watching
+from benchmarks.floor import FloorImage, bring
+from benchmarks.options import RATIO_TO_PATCHED, RATIO_TO_READY
+from benchmarks.phases import follow
+from benchmarks.plain import PlainLoop, following
+from benchmarks.results import Recorder
+from benchmarks.single import applied
+from benchmarks.workflows import write_workflow
+from pdwatch.adapters.engine import engine_recipe
+from pdwatch.adapters.files import FileSource
+from pdwatch.core.manifests import service
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-def write_workflow(root: Path, name: str, *, replicas: int) -> Path:
-    (root / name / "nodes").mkdir(parents=True)
-    (root / name / "workflow.yaml").write_text(WORKFLOW.format(name=name, replicas=replicas))
-    node = root / name / "nodes/greet.ts"
-    node.write_text(NODE.format(number=0))
-    return node
+    from benchmarks.apiserver import Watched
+    from benchmarks.ground import Ground
+    from benchmarks.options import Options
+    from benchmarks.results import Series
+    from benchmarks.workflows import Workflow
+    from pdwatch.core.model import WorkflowSpec
+    from tests.e2e.daemon import Daemon
 
-
-def shown(values: list[float], unit: str = "ms") -> str:
-    middle, low, high = statistics.median(values), min(values), max(values)
-    return f"{middle:8.1f} {unit}   ({low:.1f} to {high:.1f}, n = {len(values)})"
-
-
-async def time_saves(daemon: Daemon, node: Path, saves: int) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {phase: [] for phase in PHASES}
-    for number in range(1, saves + 1):
-        mark = daemon.mark
-        node.write_text(NODE.format(number=number))
-        for phase in PHASES:
-            line = await daemon.until(phase, since=mark, workflow=node.parent.parent.name)
-            times[phase].append(line["since_save_ms"])
-    return times
+PATCHED, READY, ANSWERS, IMAGE = "save → patched", "save → ready", "save → answers", "save → image"
+FLOOR_IMAGE = "floor: load"
+FLOOR_PATCHED = "floor: load + apply"
+FLOOR_READY = "floor: apply → ready"
+FLOOR_ANSWERS = "floor: apply → answers"
+PHASE, PLAIN = "phase: ", "plain loop: "
+_ANSWERS_WITHIN_S = 30.0
 
 
-def resident_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A namespace, and what happens in it."""
+
+    ground: Ground
+    namespace: str
+    deployments: Watched
+    pods: Watched
+
+    async def ready(self, name: str, *, generation: int) -> float:
+        return await self.deployments.until(rolled_out(name, generation=generation))
+
+    async def answers(self, name: str, number: int) -> float:
+        """Ask the Service's pods until one gives the number of the save; return when it did."""
+        path = f"/api/v1/namespaces/{self.namespace}/services/{name}:8080/proxy/run"
+        async with asyncio.timeout(_ANSWERS_WITHIN_S):
+            while True:
+                try:
+                    if (await self.ground.kube.get(path))["outputs"] == {"number": number}:
+                        return time.time()
+                except aiohttp.ClientResponseError:  # a pod that is on its way to its end
+                    await asyncio.sleep(0.01)
+
+    async def calm(self) -> None:
+        await self.pods.until(settled)
 
 
-def cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
+class _Rounds:
+    """Takes the samples of one round after the other."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        *,
+        here: _Place,
+        aside: _Place,
+        workflow: Workflow,
+        daemon: Daemon,
+        image: FloorImage,
+        spec: WorkflowSpec,
+        plain: PlainLoop,
+    ) -> None:
+        self._ground = ground
+        self._here = here
+        self._aside = aside
+        self._workflow = workflow
+        self._daemon = daemon
+        self._image = image
+        self._spec = spec
+        self._plain = plain
+        self.recorder = Recorder("loop")
+
+    async def round(self, number: int) -> None:
+        samples = [self._pdwatch, partial(self._floor, number), partial(self._plain_loop, number)]
+        turn = number % len(samples)
+        for sample in samples[turn:] + samples[:turn]:
+            await self._here.calm()
+            await self._aside.calm()
+            await sample()
+
+    async def _pdwatch(self) -> None:
+        daemon, name, mark = self._daemon, self._workflow.name, self._daemon.mark
+        number, saved_at = self._workflow.save()
+        line = await applied(daemon, self._workflow, since=mark)
+        ready = await self._here.ready(name, generation=line["generation"])
+        answered = await self._here.answers(name, number)
+        digest = line["source_digest"]
+        await daemon.until("rollout.complete", since=mark, source_digest=digest)
+        save = follow(daemon.lines[mark:], digest=digest, saved_at=saved_at)
+        add = self.recorder.add
+        add(IMAGE, save.image_ms, floor=FLOOR_IMAGE)
+        add(PATCHED, save.patched_ms, floor=FLOOR_PATCHED, most_ratio=RATIO_TO_PATCHED)
+        add(READY, (ready - saved_at) * 1000, floor=FLOOR_READY, most_ratio=RATIO_TO_READY)
+        add(ANSWERS, (answered - saved_at) * 1000, floor=FLOOR_ANSWERS)
+        self.recorder.add_all({f"{PHASE}{phase}": took for phase, took in save.phases.items()})
+
+    async def _floor(self, number: int) -> None:
+        name = f"{self._ground.prefix}-floor"
+        ready_image = self._image.ready(number, name=name, spec=self._spec, namespace=self._aside.namespace)
+        brought = await bring(self._ground, ready_image)
+        ready = await self._aside.ready(name, generation=brought.generation)
+        answered = await self._aside.answers(name, number)
+        add = self.recorder.add
+        add(FLOOR_IMAGE, (brought.loaded - brought.began) * 1000)
+        add(FLOOR_PATCHED, (brought.patched - brought.began) * 1000)
+        add(FLOOR_READY, (ready - brought.loaded) * 1000)
+        add(FLOOR_ANSWERS, (answered - brought.loaded) * 1000)
+
+    async def _plain_loop(self, number: int) -> None:
+        saved_at = self._plain.save(number)
+        run = await self._plain.next()
+        ready = await self._aside.ready(self._plain.name, generation=run.generation)
+        answered = await self._aside.answers(self._plain.name, number)
+        add = self.recorder.add
+        add(f"{PLAIN}{IMAGE}", (run.built - saved_at) * 1000, floor=FLOOR_IMAGE)
+        add(f"{PLAIN}{PATCHED}", (run.patched - saved_at) * 1000, floor=FLOOR_PATCHED)
+        add(f"{PLAIN}{READY}", (ready - saved_at) * 1000, floor=FLOOR_READY)
+        add(f"{PLAIN}{ANSWERS}", (answered - saved_at) * 1000, floor=FLOOR_ANSWERS)
 
 
-def time_command(*arguments: str) -> list[float]:
-    times = []
-    for _ in range(7):
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "pdwatch", *arguments], check=True, capture_output=True)
-        times.append((time.perf_counter() - began) * 1000)
-    return times
+async def measure(ground: Ground, options: Options) -> Iterable[Series]:
+    """Take ``options.saves`` rounds, and one before them that does not count."""
+    root = ground.scratch / "loop"
+    root.mkdir()
+    workflow = write_workflow(root, f"{ground.prefix}-loop", replicas=1, files=3)
+    snapshot = await FileSource(recipe=engine_recipe()).scan(workflow.root)
+    assert snapshot.spec is not None
+    async with AsyncExitStack() as stack:
+        namespaces = await stack.enter_async_context(ground.namespaces("loop", "aside"))
+        here, aside = [await _place(stack, ground, namespace) for namespace in namespaces]
+        daemon = await stack.enter_async_context(ground.daemon(root, here.namespace, level="debug"))
+        first = await daemon.until("rollout.complete", workflow=workflow.name)
+        plain = PlainLoop(
+            testbed=ground.testbed,
+            context=ground.scratch / "plain",
+            snapshot=snapshot,
+            name=f"{ground.prefix}-plain",
+            namespace=aside.namespace,
+        )
+        for name in (plain.name, f"{ground.prefix}-floor"):
+            await ground.kube.apply(service(replace(snapshot.spec, name=name), namespace=aside.namespace))
+        rounds = _Rounds(
+            ground,
+            here=here,
+            aside=aside,
+            workflow=workflow,
+            daemon=daemon,
+            image=await FloorImage.of(ground, first["image"]),
+            spec=snapshot.spec,
+            plain=await stack.enter_async_context(following(plain)),
+        )
+        for number in range(options.saves + 1):
+            ground.tell(f"loop: {f'round {number} of {options.saves}' if number else 'a round to warm up'}")
+            await rounds.round(number)
+            if number == 0:
+                rounds.recorder = Recorder("loop")
+        return rounds.recorder.series()
 
 
-async def measure(saves: int, workflows: int) -> None:
-    layout = Layout.from_environment({})
-    testbed = client.of_instance(layout, cluster.running(layout))
-    environment = {"KUBECONFIG": str(testbed.kubeconfig), "DOCKER_HOST": testbed.docker_host}
-    namespace = f"--namespace=bench-{int(time.time())}"
-    await testbed.kubectl("create", "namespace", namespace.partition("=")[2])
-    try:
-        with tempfile.TemporaryDirectory() as directory:
-            root = Path(directory)
-            node = write_workflow(root, "bench", replicas=1)
-            async with running_daemon(root, namespace, environment=environment) as daemon:
-                await daemon.until("rollout.complete", workflow="bench")
-                for phase, values in (await time_saves(daemon, node, saves)).items():
-                    print(f"save to {phase:18} {shown(values)}")
-                print(f"resident with 1 workflow   {resident_mb(daemon.process.pid):8.1f} MB")
-            for number in range(workflows - 1):
-                write_workflow(root, f"bench-{number}", replicas=0)
-            began = time.perf_counter()
-            async with running_daemon(root, namespace, environment=environment) as daemon:
-                await daemon.until("daemon.synced")
-                print(f"first sync, {workflows} workflows    {time.perf_counter() - began:8.1f} s")
-                pid = daemon.process.pid
-                print(f"resident with {workflows}          {resident_mb(pid):8.1f} MB")
-                before = cpu_s(pid)
-                await asyncio.sleep(60)
-                print(f"idle CPU over 60 s         {(cpu_s(pid) - before) / 60 * 100:8.2f} % of a core")
-                for phase, values in (await time_saves(daemon, node, 5)).items():
-                    print(f"among {workflows}: save to {phase:18} {shown(values)}")
-            print(f"pdwatch --help             {shown(time_command('--help'))}")
-            print(f"pdwatch validate           {shown(time_command('validate', str(node.parent.parent)))}")
-    finally:
-        await testbed.kubectl("delete", "namespace", namespace.partition("=")[2], "--wait=false")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+async def _place(stack: AsyncExitStack, ground: Ground, namespace: str) -> _Place:
+    deployments = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+    return _Place(
+        ground=ground,
+        namespace=namespace,
+        deployments=await stack.enter_async_context(watching(ground.kube, deployments)),
+        pods=await stack.enter_async_context(watching(ground.kube, f"/api/v1/namespaces/{namespace}/pods")),
     )
-    parser.add_argument("--saves", type=int, default=20)
-    parser.add_argument("--workflows", type=int, default=200)
-    arguments = parser.parse_args()
-    asyncio.run(measure(arguments.saves, arguments.workflows))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,8 @@
+"""Measures pdwatch on the testbed: ``make bench``, or ``python -m benchmarks --help``; docs/performance.md."""
+
+from __future__ import annotations
+
+from benchmarks.cli import main
+
+if __name__ == "__main__":
+    main()
