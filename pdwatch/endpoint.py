@@ -89,13 +89,14 @@ class Endpoint:
                 path.unlink(missing_ok=True)
 
     async def run(self) -> None:
-        """Measure the event loop's lag until cancelled."""
+        """Measure the event loop's lag, and note how the workflows stand, until cancelled."""
         clock = asyncio.get_running_loop().time
         while True:
             due = clock() + LAG_SAMPLE_S
             await asyncio.sleep(LAG_SAMPLE_S)
             self._state.lag_s = max(0.0, clock() - due)
             self._metrics.lagged(self._state.lag_s)
+            self._state.note()
 
     def _path(self, settings: HttpSettings, log: EventLog) -> Path | None:
         if settings.socket is not None:

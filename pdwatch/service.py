@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 START_TICK_S = 20.0
 """How often systemd is asked for patience with a start where no watchdog sets the pace."""
+STATUS_S = 0.5
+"""How long one status line stands at least: it counts all workflows, and nobody reads quicker."""
 PATIENCE_TICKS = 3
 """How many ticks a request for patience lasts: one that is late must not end the start."""
 
@@ -80,6 +82,7 @@ class ServiceReport:
             if line != told:
                 await self._systemd.status(line)
                 told = line
+            await asyncio.sleep(STATUS_S)
 
     async def _feed_watchdog(self) -> None:
         while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from pdwatch.core.admission import Priority
@@ -105,6 +106,8 @@ class TrackedWorkflow:
     """The place that is this workflow's alone; see :meth:`TrackedWorkflows.claim`."""
     introduced: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once it has had its first chance to claim a name."""
+    had_turn: bool = False
+    """Whether all that were found before it have had theirs."""
     service: Manifest | None = None
     """The Service as last applied by this process."""
     secrets: dict[str, bytes] = field(default_factory=dict, repr=False)
@@ -158,10 +161,12 @@ class TrackedWorkflows:
 
         Of two that want one name the first has it, after a restart too, however long each takes to be read.
         """
-        for other in self:
-            if other is workflow:
-                return
-            await other.introduced.wait()
+        if workflow.had_turn:
+            return
+        earlier = takewhile(lambda other: other is not workflow, self._by_root.values())
+        for unread in [other.introduced for other in earlier if not other.introduced.is_set()]:
+            await unread.wait()
+        workflow.had_turn = True
 
     def claim(self, workflow: TrackedWorkflow, wanted: Place) -> Path | None:
         """Claim a place, and give up the one that the workflow had claimed before.

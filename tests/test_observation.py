@@ -186,15 +186,41 @@ def test_events_of_pods_that_may_not_be_read_make_nothing_stale() -> None:
 
 def test_a_workflow_says_since_when_it_has_stood_as_it_does() -> None:
     watched = Watched()
+    place = Place(target="kubernetes", namespace="dev", name="hello")
     watched.happens(Event.WORKFLOW_FOUND)
     watched.passes(5)
     watched.workflow.revision = revision(stage=Stage.BUILD)
-    watched.happens(Event.BUILD_STARTED)
+    watched.tracked.claim(watched.workflow, place)
+    watched.happens(Event.BUILD_STARTED, target="kubernetes", namespace="dev", workflow="hello")
     watched.passes(5)
     watched.happens(Event.WORKFLOW_UNCHANGED)
     watched.happens(Event.DAEMON_SYNCED)
     (state,) = watched.observation.workflows()
     assert (state.standing, state.since) == (Standing.BUILDING, NOW + timedelta(seconds=5))
+
+
+def test_since_when_a_workflow_without_a_place_of_its_own_stands_as_it_does_is_noted_soon_after() -> None:
+    watched = Watched()
+    watched.workflow.revision = revision(problems=(PROBLEM,))
+    watched.happens(Event.WORKFLOW_INVALID, target="kubernetes", namespace="dev", workflow="hello")
+    watched.passes(1)
+    watched.observation.note()
+    watched.passes(60)
+    (state,) = watched.observation.workflows()
+    assert (state.standing, state.since) == (Standing.INVALID, NOW + timedelta(seconds=1))
+
+
+def test_a_line_about_one_workflow_looks_at_no_other() -> None:
+    watched = Watched()
+    watched.tracked.claim(watched.workflow, Place(target="kubernetes", namespace="dev", name="hello"))
+    other = watched.tracked.track(Path("/w/other"))
+    watched.observation.note()
+    other.revision = revision(problems=(PROBLEM,))
+    watched.passes(5)
+    watched.happens(Event.BUILD_STARTED, target="kubernetes", namespace="dev", workflow="hello")
+    watched.observation.note()
+    watched.passes(5)
+    assert watched.observation.workflows()[1].since == NOW + timedelta(seconds=10)
 
 
 def test_a_workflow_is_told_with_the_address_of_the_name_that_it_has() -> None:
