@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUNS := $(VENV)/.runs
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo demo-cluster test check format pytest reference engine-check testbed testbed-down clean
+.PHONY: help demo demo-cluster test check format pytest reference engine-check bench bench-compare testbed testbed-down clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -55,6 +55,12 @@ engine-check: $(STAMP) ## deno fmt, lint, check, test and coverage (95 %) of the
 
 pytest: $(STAMP) ## the Python tests; bring up the testbed and take it down
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(STAMP) ## measure pdwatch on the testbed, 25 minutes; ONLY=loop,growth SAVES=5 QUICK=1 BENCH_ARGS=… take less
+	$(BIN)/python -m benchmarks $(ONLY:%=--only=%) $(SAVES:%=--saves=%) $(if $(QUICK),--quick) $(BENCH_ARGS)
+
+bench-compare: $(STAMP) ## compare two runs: BASE=old.json, and NEW=new.json unless it is the latest
+	$(BIN)/python -m benchmarks.compare $(BASE) $(NEW)
 
 testbed: $(STAMP) ## bring up a private Docker, registry and Kubernetes with gVisor
 	$(BIN)/python -m tests.testbed up

@@ -1,4 +1,4 @@
-"""Measures pdwatch on the testbed: ``make bench``, or ``python -m benchmarks --help``; docs/performance.md."""
+"""Measures pdwatch on the testbed: ``make bench``, or ``python -m benchmarks --help``."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ async def connected(kubeconfig: Path) -> AsyncIterator[ApiServer]:
         headers: dict[str, str] = {}
         await client.update_params_for_auth(headers, [], ["BearerToken"])
         session = client.rest_client.pool_manager
-        yield ApiServer(session=session, host=configuration.host, headers=headers)
+        yield ApiServer(session=session, host=str(configuration.host), headers=headers)
 
 
 @dataclass(slots=True)

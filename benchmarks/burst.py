@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BUILDS = 2
 """How many images the daemon builds at once: the setting's default."""
-ALL, BOUND = "all saved → all patched", "floor: workflows × one build ÷ builds at once"
+ALL, BOUND = "all saved → all patched", "floor: workflows x one build ÷ builds at once"
 
 
 async def measure(ground: Ground, options: Options) -> Iterable[Series]:

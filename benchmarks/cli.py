@@ -45,7 +45,9 @@ PLOT = "performance.png"
 def main() -> None:
     """Run what the command line asks for; Ctrl-C and SIGTERM clean up."""
     arguments = _parser().parse_args()
-    options = replace(QUICK if arguments.quick else Options(), **_given(arguments))
+    options = QUICK if arguments.quick else Options()
+    if arguments.saves is not None:
+        options = replace(options, saves=arguments.saves)
     try:
         with session_testbed(os.environ, steps()) as testbed:
             results = asyncio.run(run(testbed, options, only=arguments.only, out=arguments.out))
@@ -80,10 +82,6 @@ async def run(testbed: Testbed, options: Options, *, only: Sequence[str], out: P
                 results = Results(machine={**about, **load}, series=tuple(series))
                 out.write_text(results.text())
     return results
-
-
-def _given(arguments: argparse.Namespace) -> dict[str, int]:
-    return {} if arguments.saves is None else {"saves": arguments.saves}
 
 
 def _parts(text: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Compares two runs: ``python -m benchmarks.compare BASE.json [NEW.json]``.
 
-Figures that have a floor are compared as multiples of it, since it was measured in the same minute on the same
-machine: what is left is pdwatch's own doing.
+Figures that have a floor are compared as multiples of it, since it was measured in the same minute on the
+same machine: what is left is pdwatch's own doing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Hint(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One figure in two runs; ``ratio`` is new over base, of the multiples of the floor where there is one."""
+    """One figure in two runs; ``ratio`` is new over base, each as multiple of its floor with ``by_floor``."""
 
     base: Series
     new: Series

@@ -47,7 +47,7 @@ async def counted(ground: Ground) -> AsyncIterator[Counted]:
     """Stand between pdwatch and both servers of the testbed. Without TLS on pdwatch's side: use no times."""
     configuration = Configuration()
     await load_kube_config(str(ground.testbed.kubeconfig), client_configuration=configuration)
-    server, docker_host = urlsplit(configuration.host), urlsplit(ground.testbed.docker_host)
+    server, docker_host = urlsplit(str(configuration.host)), urlsplit(ground.testbed.docker_host)
     context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
     if configuration.cert_file:
         context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)

@@ -63,7 +63,7 @@ class FloorImage:
         return image
 
     def ready(self, number: int, *, name: str, spec: WorkflowSpec, namespace: str) -> Ready:
-        """Return the archive and the Deployment, both called ``name``, of the image whose node says ``number``.
+        """Return archive and Deployment, both called ``name``, of the image whose node says ``number``.
 
         The archive has the last layer alone: Docker has the lower ones already.
         """

@@ -82,7 +82,7 @@ class Ground:
         environment: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Daemon]:
         """Run ``pdwatch run`` on ``root`` and stop it at the end."""
-        arguments = (root, f"--namespace={namespace}", *options)
+        arguments: tuple[str | Path, ...] = (root, f"--namespace={namespace}", *options)
         variables = {**self.environment, **(environment or {})}
         async with running_daemon(*arguments, environment=variables, log_level=level) as daemon:
             yield daemon

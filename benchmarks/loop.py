@@ -27,7 +27,7 @@ from pdwatch.adapters.files import FileSource
 from pdwatch.core.manifests import service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from benchmarks.apiserver import Watched
     from benchmarks.ground import Ground
@@ -99,7 +99,11 @@ class _Rounds:
         self.recorder = Recorder("loop")
 
     async def round(self, number: int) -> None:
-        samples = [self._pdwatch, partial(self._floor, number), partial(self._plain_loop, number)]
+        samples: list[Callable[[], Awaitable[None]]] = [
+            self._pdwatch,
+            partial(self._floor, number),
+            partial(self._plain_loop, number),
+        ]
         turn = number % len(samples)
         for sample in samples[turn:] + samples[:turn]:
             await self._here.calm()

@@ -28,7 +28,7 @@ async def describe(ground: Ground) -> dict[str, str]:
     return {
         "time": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "pdwatch": f"{__version__}, commit {commit}",
-        "CPU": f"{os.cpu_count()} × {_processor()}",
+        "CPU": f"{os.cpu_count()} cores, {_processor()}",
         "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / _GIB:.1f} GiB",
         "kernel": platform.release(),
         "Docker": f"{docker['Version']}",
@@ -49,7 +49,7 @@ def _processor() -> str:
 
 
 def _runsc() -> str:
-    """Return the testbed's runsc, which lies among the packages that it has unpacked last, or that of PATH."""
+    """Return the testbed's runsc, among the packages that it has unpacked last, or that of PATH."""
     unpacked = Layout.from_environment(os.environ).cache.glob("debian-*/usr/bin/runsc")
     newest = max(unpacked, key=lambda path: path.stat().st_ctime, default=None)
     return str(newest or "runsc")

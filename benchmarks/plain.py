@@ -1,7 +1,8 @@
 """The loop that a person would write: inotify, ``docker build`` of the same Dockerfile, ``kubectl apply``.
 
-It is given what pdwatch makes (Dockerfile, staged context, manifest), runs Docker's and Kubernetes' own command
-lines, as scripts do, and knows nothing of saves that supersede each other, of faults, or of what runs.
+It is given what pdwatch makes (Dockerfile, staged context, manifest), runs Docker's and Kubernetes' own
+command lines, as scripts do, and knows nothing of saves that supersede each other, of faults, or of what
+runs.
 """
 
 from __future__ import annotations

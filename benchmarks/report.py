@@ -36,7 +36,7 @@ class Table:
 
 
 def tables(results: Results) -> Iterator[Table]:
-    """Return a table for each part; where figures depend on the number of workflows, one a number as column."""
+    """Return a table for each part; that of growth has a column for each number of workflows."""
     for part in dict.fromkeys(series.part for series in results.series):
         of_part = [series for series in results.series if series.part == part]
         title = TITLES.get(part, part)

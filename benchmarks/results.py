@@ -93,7 +93,7 @@ class Recorder:
     _about: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
 
     def add(self, name: str, value: float, *, workflows: int = 1, **about: Any) -> None:
-        """Take one sample; ``about`` are fields of :class:`Series` and the same for every sample of a name."""
+        """Take one sample; ``about`` are fields of :class:`Series`, the same for all samples of a name."""
         self._values.setdefault((name, workflows), []).append(round(value, 3))
         self._about[name, workflows] = about
 
