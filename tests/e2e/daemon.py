@@ -38,16 +38,19 @@ class Daemon:
 
     async def until(self, event: str, *, since: int = 0, **fields: object) -> Line:
         """Return the first line of that event, with those fields, at or after position ``since``."""
+        wanted, seen = {"event": event, **fields}, since
 
-        def found() -> Line | None:
-            wanted = {"event": event, **fields}
-            return next((line for line in self.lines[since:] if wanted.items() <= line.items()), None)
+        def found() -> bool:
+            """Look at each line once, however long the log grows."""
+            nonlocal seen
+            while seen < len(self.lines) and not wanted.items() <= self.lines[seen].items():
+                seen += 1
+            return seen < len(self.lines)
 
         async with asyncio.timeout(WAIT_S), self._written:
-            await self._written.wait_for(lambda: found() is not None or self._ended)
-        line = found()
-        assert line is not None, f"no {event} {fields} in the log:\n{''.join(self.raw[-40:])}"
-        return line
+            await self._written.wait_for(lambda: found() or self._ended)
+        assert found(), f"no {event} {fields} in the log:\n{''.join(self.raw[-40:])}"
+        return self.lines[seen]
 
     def events(self, *, since: int = 0, workflow: str | None = None) -> list[str]:
         """Return the names of the events from position ``since`` on."""
