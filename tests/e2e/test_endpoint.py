@@ -70,7 +70,7 @@ async def watched(testbed: Testbed, namespace: str, tmp_path: Path) -> AsyncIter
 
 @asynccontextmanager
 async def watching(testbed: Testbed, namespace: str, tmp_path: Path) -> AsyncIterator[Watched]:
-    root = make_workflow(tmp_path / "workflows/hello")
+    root = make_workflow(tmp_path / "workflows/hello", text=namespace)  # an image that nobody has built before
     async with api_proxy(testbed) as proxy:
         environment = {
             "KUBECONFIG": str(kubeconfig_through(testbed, tmp_path / "kubeconfig", proxy)),
