@@ -83,12 +83,19 @@ async function main(options: Options, redactor: Redactor): Promise<number> {
   scheduleTriggers(workflow.triggers, {
     cron: Deno.cron,
     signal: schedules.signal,
-    start: (trigger) => runs.start(trigger, {}),
+    start: (trigger) => runs.start(trigger, () => Promise.resolve({})),
     log,
   });
   const sourceDigest = await readSourceDigest(directory);
   const newRequestId = (): string => crypto.randomUUID();
-  const handler = createHandler({ workflow, sourceDigest, runs, log, newRequestId });
+  const handler = createHandler({
+    workflow,
+    sourceDigest,
+    runs,
+    clock: systemClock,
+    log,
+    newRequestId,
+  });
   const server = listen(options, handler);
   log.info("listening", { port: server.addr.port, sourceDigest });
 

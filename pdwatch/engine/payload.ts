@@ -1,12 +1,19 @@
 /** Reads what a request carries, within limits, and says what is wrong with it. */
 
-import { parseDuration } from "./clock.ts";
+import { type Clock, parseDuration } from "./clock.ts";
 
 /** An answer other than success, as `{"error": message}`. */
 export class HttpError extends Error {
   constructor(readonly status: number, message: string, readonly headers: HeadersInit = {}) {
     super(message);
   }
+}
+
+/** How large a body may be, and how long it may take to arrive. */
+export interface BodyLimits {
+  readonly clock: Clock;
+  readonly bytes: number;
+  readonly ms: number;
 }
 
 /** The client's `X-Request-Id`; undefined for none, or one that has no place in a log. */
@@ -28,8 +35,8 @@ export function timeoutOf(request: Request): number | undefined {
 }
 
 /** The JSON body, or `{}` when there is none. */
-export async function runPayload(request: Request, limit: number): Promise<unknown> {
-  const text = await readText(request, limit);
+export async function runPayload(request: Request, limits: BodyLimits): Promise<unknown> {
+  const text = await readText(request, limits);
   if (text === "") return {};
   const type = request.headers.get("Content-Type");
   if (type !== null && !isJson(type)) {
@@ -51,8 +58,11 @@ export interface WebhookPayload {
  * The whole request; a JSON body is parsed, any other is text, none is null. `rawBody` is the text as it
  * came, which is what senders sign.
  */
-export async function webhookPayload(request: Request, limit: number): Promise<WebhookPayload> {
-  const text = await readText(request, limit);
+export async function webhookPayload(
+  request: Request,
+  limits: BodyLimits,
+): Promise<WebhookPayload> {
+  const text = await readText(request, limits);
   const json = isJson(request.headers.get("Content-Type") ?? "");
   return {
     method: request.method,
@@ -63,22 +73,48 @@ export async function webhookPayload(request: Request, limit: number): Promise<W
   };
 }
 
-async function readText(request: Request, limit: number): Promise<string> {
-  const tooLarge = new HttpError(413, `the body is larger than ${limit} bytes`);
-  if (Number(request.headers.get("Content-Length")) > limit) throw tooLarge;
+/**
+ * Reads what is left of a body and forgets it. Answered while it still sends, a client may lose the answer to
+ * the closed connection (RFC 9112, section 9.6).
+ */
+export async function discardBody(request: Request, limits: BodyLimits): Promise<void> {
+  if (request.body === null || request.bodyUsed) return;
+  await receive(request.body, limits, () => {}); // late or broken off, it is refused anyway
+}
+
+async function readText(request: Request, limits: BodyLimits): Promise<string> {
+  const tooLarge = new HttpError(413, `the body is larger than ${limits.bytes} bytes`);
+  if (Number(request.headers.get("Content-Length")) > limits.bytes) throw tooLarge;
+  if (request.body === null) return "";
   const chunks: Uint8Array[] = [];
   let size = 0;
-  try {
-    for await (const chunk of request.body ?? []) {
-      size += chunk.length;
-      if (size > limit) break;
-      chunks.push(chunk);
-    }
-  } catch {
-    throw new HttpError(400, "the body ended early");
-  }
-  if (size > limit) throw tooLarge;
+  const failure = await receive(request.body, limits, (chunk) => {
+    size += chunk.length;
+    if (size <= limits.bytes) chunks.push(chunk);
+    else chunks.length = 0;
+  });
+  if (size > limits.bytes) throw tooLarge;
+  if (failure !== undefined) throw failure;
   return await new Blob(chunks as BlobPart[]).text();
+}
+
+/** Passes on what arrives until the body ends; resolves to what kept it from its end, if anything did. */
+async function receive(
+  body: ReadableStream<Uint8Array>,
+  { clock, ms }: BodyLimits,
+  take: (chunk: Uint8Array) => void,
+): Promise<HttpError | undefined> {
+  const tooSlow = new AbortController();
+  const cancel = clock.after(ms, () => tooSlow.abort());
+  try {
+    await body.pipeTo(new WritableStream({ write: take }), { signal: tooSlow.signal });
+  } catch {
+    return tooSlow.signal.aborted
+      ? new HttpError(408, `the body did not arrive within ${ms}ms`)
+      : new HttpError(400, "the body ended early");
+  } finally {
+    cancel();
+  }
 }
 
 function isJson(contentType: string): boolean {

@@ -1,7 +1,9 @@
 import { deepStrictEqual, rejects, strictEqual, throws } from "node:assert/strict";
-import { requestIdOf, runPayload, timeoutOf, webhookPayload } from "./payload.ts";
+import { discardBody, requestIdOf, runPayload, timeoutOf, webhookPayload } from "./payload.ts";
+import { VirtualClock } from "./testing/virtual_clock.ts";
 
 const LIMIT = 20;
+const limits = { clock: new VirtualClock(), bytes: LIMIT, ms: 1000 };
 const URL_OF = "http://localhost:8080/run";
 
 function requestOf(init?: RequestInit, query = ""): Request {
@@ -31,7 +33,7 @@ const payloads: [string, RequestInit | undefined, unknown][] = [
 
 for (const [name, init, payload] of payloads) {
   Deno.test(`/run takes ${name}`, async () => {
-    deepStrictEqual(await runPayload(requestOf(init), LIMIT), payload);
+    deepStrictEqual(await runPayload(requestOf(init), limits), payload);
   });
 }
 
@@ -66,27 +68,84 @@ const refused: [string, RequestInit, number, string][] = [
 
 for (const [name, init, status, message] of refused) {
   Deno.test(`/run refuses a body that ${name}`, () =>
-    rejects(runPayload(requestOf({ method: "POST", ...init }), LIMIT), { status, message }));
+    rejects(runPayload(requestOf({ method: "POST", ...init }), limits), { status, message }));
 }
 
-Deno.test("a body that says that it is too large is not read", async () => {
+Deno.test("a body that says that it is too large is refused at once, and what is sent of it forgotten", async () => {
   const request = requestOf({ method: "POST", body: "1", headers: { "Content-Length": "21" } });
-  await rejects(webhookPayload(request, LIMIT), { status: 413 });
+  await rejects(webhookPayload(request, limits), { status: 413 });
   strictEqual(request.bodyUsed, false);
+  await discardBody(request, limits);
+  strictEqual(request.bodyUsed, true);
+});
+
+Deno.test("a body to forget that never ends is heard for its time", async () => {
+  const clock = new VirtualClock();
+  const request = requestOf({ method: "POST", body: new ReadableStream() });
+  await clock.until(discardBody(request, { ...limits, clock }));
+  strictEqual(clock.time, 1000);
+});
+
+Deno.test("of a body that turns out too large nothing more is kept, but all is read", async () => {
+  let sent = 0;
+  const body = new ReadableStream({
+    pull: (controller) => {
+      controller.enqueue(encoder.encode("x".repeat(LIMIT + 1)));
+      if (++sent === 3) controller.close();
+    },
+  });
+  await rejects(runPayload(requestOf({ method: "POST", body }), limits), { status: 413 });
+  strictEqual(sent, 3);
+});
+
+Deno.test("a body that trickles in is given up after its time, and the client is told to stop", async () => {
+  const clock = new VirtualClock();
+  const stopped = Promise.withResolvers<void>();
+  const body = new ReadableStream({
+    start: (controller) => {
+      const trickle = (): void => {
+        controller.enqueue(encoder.encode("x"));
+        clock.after(300, trickle);
+      };
+      trickle();
+    },
+    cancel: () => stopped.resolve(),
+  });
+  const reading = runPayload(requestOf({ method: "POST", body }), { ...limits, clock });
+  await rejects(clock.until(reading), {
+    status: 408,
+    message: "the body did not arrive within 1000ms",
+  });
+  strictEqual(clock.time, 1000);
+  await stopped.promise;
+});
+
+Deno.test("the time for a body ends when it has arrived", async () => {
+  const clock = new VirtualClock();
+  const body = new ReadableStream({
+    start: (controller) =>
+      void clock.after(999, () => {
+        controller.enqueue(encoder.encode("[1]"));
+        controller.close();
+      }),
+  });
+  const request = requestOf({ method: "POST", body, headers: json });
+  deepStrictEqual(await clock.until(runPayload(request, { ...limits, clock })), [1]);
+  await rejects(clock.until(new Promise(() => {})), { message: "nothing is left to wait for" });
 });
 
 Deno.test("a body exactly as large as the limit is taken", async () => {
   const body = `"${"x".repeat(LIMIT - 2)}"`;
   const headers = { ...json, "Content-Length": `${LIMIT}` };
   strictEqual(
-    await runPayload(requestOf({ method: "POST", body, headers }), LIMIT),
+    await runPayload(requestOf({ method: "POST", body, headers }), limits),
     JSON.parse(body),
   );
 });
 
 Deno.test("a webhook's payload is the request: method, headers, query and body", async () => {
   const init = { method: "PUT", body: '{"ref": 1}', headers: { ...json, "X-Event": "push" } };
-  deepStrictEqual(await webhookPayload(requestOf(init, "?a=1&b=x%20y"), LIMIT), {
+  deepStrictEqual(await webhookPayload(requestOf(init, "?a=1&b=x%20y"), limits), {
     method: "PUT",
     headers: { "content-type": "application/json", "x-event": "push" },
     query: { a: "1", b: "x y" },
@@ -103,7 +162,7 @@ const bodies: [string, RequestInit, unknown][] = [
 
 for (const [name, init, body] of bodies) {
   Deno.test(`in a webhook's payload ${name}`, async () => {
-    deepStrictEqual((await webhookPayload(requestOf(init), LIMIT)).body, body);
+    deepStrictEqual((await webhookPayload(requestOf(init), limits)).body, body);
   });
 }
 

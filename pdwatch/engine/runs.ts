@@ -24,6 +24,9 @@ export interface RunsParts {
   readonly maxInFlight?: number;
 }
 
+/** Reads what a run starts with. */
+export type Payload = () => Promise<unknown>;
+
 export interface RunOptions {
   /** The time limit of the whole run, in milliseconds. */
   readonly timeoutMs?: number;
@@ -74,20 +77,16 @@ export class Runs {
     return this.#running.size;
   }
 
-  /** @throws {NotStarted} if no run may start now. */
-  admit(): void {
+  /**
+   * Runs the workflow once. `trigger` says in the log what started it. The run is in flight while `payload` is
+   * being read, which happens only if it may start: what is refused takes no memory.
+   *
+   * @throws {NotStarted} if no run may start now. What `payload` rejects with passes through.
+   */
+  async start(trigger: string, payload: Payload, options: RunOptions = {}): Promise<Run> {
     const limit = this.#parts.maxInFlight ?? MAX_IN_FLIGHT;
     if (this.#draining) throw new Draining();
     if (this.#running.size >= limit) throw new Busy(limit);
-  }
-
-  /**
-   * Runs the workflow once. `trigger` says in the log what started it.
-   *
-   * @throws {NotStarted} as {@link admit} does.
-   */
-  async start(trigger: string, payload: unknown, options: RunOptions = {}): Promise<Run> {
-    this.admit();
     const run = this.#run(trigger, payload, options);
     this.#running.add(run);
     try {
@@ -103,7 +102,8 @@ export class Runs {
     await Promise.allSettled(this.#running);
   }
 
-  async #run(trigger: string, payload: unknown, options: RunOptions): Promise<Run> {
+  async #run(trigger: string, read: Payload, options: RunOptions): Promise<Run> {
+    const payload = await read();
     const { workflow, program, clock, redactor, readSecrets, logger, newRunId } = this.#parts;
     const { timeoutMs, requestId } = options;
     const id = newRunId();

@@ -1,20 +1,32 @@
 /** The HTTP interface, as a function from requests to responses. */
 
+import type { Clock } from "./clock.ts";
 import type { Logger } from "./mod.ts";
-import { HttpError, requestIdOf, runPayload, timeoutOf, webhookPayload } from "./payload.ts";
-import { Busy, NotStarted, type RunOptions, type Runs } from "./runs.ts";
+import {
+  type BodyLimits,
+  discardBody,
+  HttpError,
+  requestIdOf,
+  runPayload,
+  timeoutOf,
+  webhookPayload,
+} from "./payload.ts";
+import { Busy, NotStarted, type Payload, type RunOptions, type Runs } from "./runs.ts";
 import type { Workflow } from "./workflow.ts";
 
 export interface ServerParts {
   readonly workflow: Workflow;
   /** `sha256:…` of the sources that the image was built from; null when nobody said. */
   readonly sourceDigest: string | null;
-  readonly runs: Pick<Runs, "admit" | "start" | "draining">;
+  readonly runs: Pick<Runs, "start" | "draining">;
+  readonly clock: Clock;
   readonly log: Logger;
   /** For a request that brings none. */
   readonly newRequestId: () => string;
-  /** A longer request body is refused. */
+  /** A longer request body is refused, */
   readonly maxBodyBytes?: number;
+  /** and so is one that takes longer to arrive, in milliseconds. */
+  readonly maxBodyMs?: number;
 }
 
 export type Handler = (request: Request) => Promise<Response>;
@@ -26,6 +38,8 @@ interface Route {
 
 /** A pod's memory limit is 256 Mi by default, and a body is held as bytes, as text and as a value. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
+/** A run in flight that never begins would take the place of one that does; within the grace period. */
+const MAX_BODY_MS = 20_000;
 const READ = ["GET", "HEAD"];
 const WEBHOOK = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -34,10 +48,16 @@ const WEBHOOK = ["GET", "POST", "PUT", "PATCH", "DELETE"];
  * and has the request's id in `X-Request-Id`. A webhook can't take a path that the engine itself serves.
  */
 export function createHandler(parts: ServerParts): Handler {
-  const routes = routesOf(parts);
+  const limits = {
+    clock: parts.clock,
+    bytes: parts.maxBodyBytes ?? MAX_BODY_BYTES,
+    ms: parts.maxBodyMs ?? MAX_BODY_MS,
+  };
+  const routes = routesOf(parts, limits);
   return async (request) => {
     const requestId = requestIdOf(request) ?? parts.newRequestId();
     const response = await respond(request, requestId, routes, parts.log);
+    await discardBody(request, limits);
     response.headers.set("X-Request-Id", requestId);
     return response;
   };
@@ -65,17 +85,11 @@ function refusal(status: number, message: string, headers?: HeadersInit): Respon
   return Response.json({ error: message }, { status, headers });
 }
 
-function routesOf(parts: ServerParts): Map<string, Route> {
+function routesOf(parts: ServerParts, limits: BodyLimits): Map<string, Route> {
   const { workflow, sourceDigest, runs } = parts;
   const { name, version, triggers } = workflow;
-  const limit = parts.maxBodyBytes ?? MAX_BODY_BYTES;
-  const run = async (
-    trigger: string,
-    read: () => Promise<unknown>,
-    options: RunOptions,
-  ): Promise<Response> => {
-    runs.admit(); // before a body is read, so that refused requests take no memory
-    const { id, result } = await runs.start(trigger, await read(), options);
+  const run = async (trigger: string, read: Payload, options: RunOptions): Promise<Response> => {
+    const { id, result } = await runs.start(trigger, read, options);
     const status = result.success ? 200 : 500;
     return Response.json(result, { status, headers: { "X-Run-Id": id } });
   };
@@ -86,14 +100,14 @@ function routesOf(parts: ServerParts): Map<string, Route> {
     routes.set(path, {
       methods: WEBHOOK,
       respond: (request, requestId) =>
-        run(`webhook ${trigger.path}`, () => webhookPayload(request, limit), { requestId }),
+        run(`webhook ${trigger.path}`, () => webhookPayload(request, limits), { requestId }),
     });
   }
   routes.set("/run", {
     methods: ["GET", "POST"],
     respond: (request, requestId) => {
       const options = { requestId, timeoutMs: timeoutOf(request) };
-      return run("manual", () => runPayload(request, limit), options);
+      return run("manual", () => runPayload(request, limits), options);
     },
   });
   routes.set("/health", {

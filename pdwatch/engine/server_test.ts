@@ -1,6 +1,6 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import type { RunResult } from "./executor.ts";
-import { Busy, Draining, type Run, type RunOptions } from "./runs.ts";
+import { Busy, Draining, type Payload, type Run, type RunOptions } from "./runs.ts";
 import { createHandler, type Handler } from "./server.ts";
 import { TestEnvironment } from "./testing/environment.ts";
 import type { Workflow } from "./workflow.ts";
@@ -20,37 +20,38 @@ const WORKFLOW: Workflow = {
 };
 
 /** A run whose output is what started it. */
-function echo(trigger: string, payload: unknown, options?: RunOptions): Promise<Run> {
+async function echo(trigger: string, read: Payload, options?: RunOptions): Promise<Run> {
+  const payload = await read();
   const timing = { startedAt: "", completedAt: "", durationMs: 0, nodeTimings: {} };
-  return Promise.resolve({
+  return {
     id: "run-1",
     result: { success: true, outputs: { trigger, payload, options }, errors: {}, timing },
-  });
+  };
 }
 
 async function failed(): Promise<Run> {
-  const { id, result } = await echo("", {});
+  const { id, result } = await echo("", () => Promise.resolve({}));
   return { id, result: { ...result, success: false, errors: { a: "broken" } } };
 }
 
 interface Serving {
   readonly start?: typeof echo;
-  readonly admit?: () => void;
   readonly draining?: boolean;
   readonly environment?: TestEnvironment;
 }
 
 function serving(
-  { start = echo, admit = () => {}, draining = false, environment = new TestEnvironment() }:
-    Serving = {},
+  { start = echo, draining = false, environment = new TestEnvironment() }: Serving = {},
 ): Handler {
   return createHandler({
     workflow: WORKFLOW,
     sourceDigest: "sha256:abc",
-    runs: { start, admit, draining },
+    runs: { start, draining },
+    clock: environment.clock,
     log: environment.node("").log,
     newRequestId: () => "request-1",
     maxBodyBytes: 20,
+    maxBodyMs: 1000,
   });
 }
 
@@ -128,6 +129,18 @@ for (const [name, path, init, status, body] of answers) {
   Deno.test(`answers ${name}`, async () => deepStrictEqual(await ask(path, init), [status, body]));
 }
 
+Deno.test("a body that does not arrive in time is refused", async () => {
+  const environment = new TestEnvironment();
+  const init = { method: "POST", body: new ReadableStream(), headers: json };
+  for (const path of ["/run", "/hooks/git%20hub"]) {
+    const answered = ask(path, init, serving({ environment }));
+    deepStrictEqual(await environment.clock.until(answered), [408, {
+      error: "the body did not arrive within 1000ms",
+    }]);
+    init.body = new ReadableStream();
+  }
+});
+
 Deno.test("/run starts a run with its payload, time limit and request id", async () => {
   const init = { method: "POST", body: '{"a": 1}', headers: json };
   deepStrictEqual(await startedWith("/run?timeout=500ms", init), {
@@ -172,14 +185,11 @@ const refusals: [string, Error, number][] = [
 ];
 
 for (const [name, refusal, status] of refusals) {
-  Deno.test(`${name} the engine takes no run, reads no body, and says when to come again`, async () => {
-    const refuse = (): never => {
-      throw refusal;
-    };
+  Deno.test(`${name} the engine takes no run, hears the client out, and says when to come again`, async () => {
     const sent = new Request("http://localhost/run", { method: "POST", body: "{}", headers: json });
-    const response = await serving({ admit: refuse })(sent);
+    const response = await serving({ start: () => Promise.reject(refusal) })(sent);
     deepStrictEqual([response.status, await response.json()], [status, { error: refusal.message }]);
-    deepStrictEqual([response.headers.get("Retry-After"), sent.bodyUsed], ["1", false]);
+    deepStrictEqual([response.headers.get("Retry-After"), sent.bodyUsed], ["1", true]);
   });
 }
 

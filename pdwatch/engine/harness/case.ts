@@ -75,7 +75,10 @@ export async function runCase(planned: PlannedCase, scene: Scene): Promise<Outco
       logger: (scope) => scope.node === undefined ? silent : logger(scope),
       newRunId: () => "test",
     });
-    const { result: { outputs, errors } } = await runs.start("test", planned.payload);
+    const { result: { outputs, errors } } = await runs.start(
+      "test",
+      () => Promise.resolve(planned.payload),
+    );
     return outcome({
       outputs,
       errors: Object.fromEntries(
