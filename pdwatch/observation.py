@@ -66,11 +66,11 @@ class Observation:
                 self._urls[_place(fields)] = fields["url"]
             case Event.WATCH_DISCONNECTED if fields["resource"] in _SYNCED_WATCHES:
                 self._stale[_watch(fields)] = None
-            case Event.WATCH_RESUMED:
+            case Event.WATCH_RESUMED | Event.WATCH_LISTED | Event.WATCH_RELISTED:
                 self._stale.pop(_watch(fields), None)
             case Event.TARGET_UNAVAILABLE:
                 self._stale[_target(fields)] = None
-            case Event.TARGET_OPENED:
+            case Event.TARGET_RECOVERED:
                 self._stale.pop(_target(fields), None)
             case Event.WORKFLOW_UNCHANGED | Event.ENGINE_OUTPUT:
                 return  # frequent, and change nothing

@@ -155,6 +155,8 @@ class Sites:
     def take(self, settings: Settings) -> None:
         """Go by other settings from now on."""
         self._settings = settings
+        for name in self._failures.keys() - settings.targets:
+            self._recovered(name)
         for site in self._sites.values():
             site.target.take(settings)
 
@@ -164,15 +166,9 @@ class Sites:
         Raises:
             TargetUnavailableError: It can't be opened now.
         """
-        async with self._opening:  # one attempt at a time, whose outcome holds for all that wait for it
-            if name not in self._sites:
-                failure = self._failures.get(name)
-                if failure is not None and self._surroundings.clock() < failure.until:
-                    raise failure.error
-                try:
-                    await self._open(name, self._settings)
-                except PdwatchError as error:
-                    raise self._failed(name, error) from error
+        if name not in self._sites:
+            async with self._opening:  # one attempt at a time, whose outcome holds for all that wait for it
+                await self._try(name)
         return self._sites[name].target
 
     def world(self, name: TargetName) -> World:
@@ -184,22 +180,32 @@ class Sites:
         if workflow.claim is not None:
             self._sites[workflow.claim.target].housekeeping.removed(workflow)
 
+    async def _try(self, name: TargetName) -> None:
+        failure = self._failures.get(name)
+        if failure is not None and self._surroundings.clock() < failure.until:
+            raise failure.error
+        if name not in self._sites:
+            try:
+                await self._open(name, self._settings)
+            except PdwatchError as error:
+                raise self._failed(name, error) from error
+
     def _failed(self, name: TargetName, error: PdwatchError) -> TargetUnavailableError:
         unavailable = TargetUnavailableError(f"target {name} can't be used: {error.message}")
+        if name not in self._settings.targets:
+            return unavailable  # it was asked for before a reload
         self._failures[name] = _Failure(error=unavailable, until=self._surroundings.clock() + RETRY_S)
-        self._surroundings.log.bind(target=name).emit(
-            Event.TARGET_UNAVAILABLE,
-            error=type(error).__name__,
-            message=unavailable.message,
-            remedy=error.remedy,
-            retry_in_s=RETRY_S,
-        )
+        log = self._surroundings.log.bind(target=name, remedy=error.remedy, retry_in_s=RETRY_S)
+        log.emit(Event.TARGET_UNAVAILABLE, error=type(error).__name__, message=unavailable.message)
         return unavailable
+
+    def _recovered(self, name: TargetName) -> None:
+        if self._failures.pop(name, None):
+            self._surroundings.log.bind(target=name).emit(Event.TARGET_RECOVERED)
 
     async def _open(self, name: TargetName, settings: Settings) -> None:
         site = self._sites[name] = await self._opened(name, settings)
-        if self._failures.pop(name, None):
-            self._surroundings.log.bind(target=name).emit(Event.TARGET_OPENED)
+        self._recovered(name)
         if self._group is not None:
             self._follow(site, self._group)
 

@@ -174,7 +174,17 @@ def test_it_is_ready_once_synced_and_while_every_watch_has_the_server() -> None:
     assert watched.observation.readiness().ready
     watched.happens(Event.TARGET_UNAVAILABLE, target="local")
     assert watched.observation.readiness().stale == ("target local",)
-    watched.happens(Event.TARGET_OPENED, target="local")
+    watched.happens(Event.TARGET_RECOVERED, target="local")
+    assert watched.observation.readiness().ready
+
+
+@pytest.mark.parametrize("event", [Event.WATCH_LISTED, Event.WATCH_RELISTED])
+def test_a_list_ends_an_outage_too(event: Event) -> None:
+    """A watch that never had the server, or has to begin again, lists; it has not resumed anything."""
+    watched = Watched()
+    watched.happens(Event.DAEMON_SYNCED)
+    watched.happens(Event.WATCH_DISCONNECTED, namespace="dev", resource="pods")
+    watched.happens(event, namespace="dev", resource="pods")
     assert watched.observation.readiness().ready
 
 

@@ -173,7 +173,31 @@ async def test_one_that_cannot_be_opened_is_told_once_an_attempt_and_heals_by_it
         assert (await sites.target("kubernetes")).name == "kubernetes"
         await asyncio.sleep(0.1)
         assert world.running == {"local", "kubernetes"}
-    assert [line["target"] for line in world.log.named(Event.TARGET_OPENED)] == ["kubernetes"]
+    assert [line["target"] for line in world.log.named(Event.TARGET_RECOVERED)] == ["kubernetes"]
+
+
+async def test_one_that_takes_long_to_be_opened_holds_up_nobody_who_goes_to_the_other():
+    world = World(missing={"kubernetes": NO_KUBECONFIG})
+    async with world.sites(BOTH) as sites:
+        await asyncio.sleep(RETRY_S)
+        attempt = asyncio.create_task(sites.target("kubernetes"))
+        await asyncio.sleep(0.5)
+        await sites.target("local")
+        assert not attempt.done()
+        with pytest.raises(TargetUnavailableError):
+            await attempt
+
+
+async def test_what_no_root_goes_to_any_more_is_missed_no_more():
+    world = World(missing={"kubernetes": NO_KUBECONFIG})
+    async with world.sites(BOTH) as sites:
+        await asyncio.sleep(RETRY_S)
+        late = asyncio.create_task(sites.target("kubernetes"))
+        await asyncio.sleep(0.5)
+        sites.take(LOCAL)
+        with pytest.raises(TargetUnavailableError):
+            await late
+    assert [line["event"] for line in world.log.lines] == ["target.unavailable", "target.recovered"]
 
 
 async def test_a_reload_opens_what_it_newly_needs_by_its_own_settings_and_closes_nothing():
