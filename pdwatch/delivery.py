@@ -382,9 +382,17 @@ def deployed_image(observed: ObservedDeployment | None) -> ImageRef | None:
 
 
 def deployment_drift(revision: Revision, observed: ObservedDeployment | None) -> tuple[FieldChange, ...]:
-    """Return how the Deployment differs from what pdwatch would apply now with the image that is deployed."""
+    """Return how the Deployment differs from what pdwatch would apply now with the image that is deployed.
+
+    One of other sources is going to be applied anyway, and not compared.
+    """
     spec, image = revision.snapshot.spec, deployed_image(observed)
-    if observed is None or image is None or spec is None:
+    if (
+        observed is None
+        or image is None
+        or spec is None
+        or observed.source_digest != revision.snapshot.digest
+    ):
         return ()
     wanted = deployment(spec, digest=revision.snapshot.digest, image=image, namespace=revision.namespace)
     return drift(wanted, observed.manifest)

@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from pdwatch.delivery import BUILDS
 from pdwatch.errors import ClusterUnavailableError
 from tests.rollback import held_from, roll_back
 from tests.world import FakeWorld, LoopUnderTest, digest_of
@@ -53,6 +54,12 @@ class Histories(RuleBasedStateMachine):
             self.daemon.saved(root)
 
         self.on_loop(act, then_s=pause)
+
+    @rule(root=roots, burst=st.lists(texts, min_size=2, max_size=50), pause=pauses)
+    def save_again_and_again(self, root: Path, burst: list[str], pause: float) -> None:
+        for text in burst:
+            self.save(root, text, 0.02)
+        self.on_loop(lambda: None, then_s=pause)
 
     @rule(root=roots, pause=pauses)
     def touch(self, root: Path, pause: float) -> None:
@@ -120,6 +127,11 @@ class Histories(RuleBasedStateMachine):
     def one_pipeline_a_workflow_at_a_time(self) -> None:
         if hasattr(self, "world"):
             assert all(most <= 1 for most in self.world.docker.most_at_once.values())
+
+    @invariant()
+    def no_more_builds_than_there_are_slots(self) -> None:
+        if hasattr(self, "world"):
+            assert self.world.docker.most_in_all <= BUILDS
 
     @invariant()
     def an_older_save_is_never_applied_after_a_newer_one(self) -> None:

@@ -127,6 +127,9 @@ class Docker:
     builds: int = 0
     under_way: Counter[str] = field(default_factory=Counter)
     most_at_once: Counter[str] = field(default_factory=Counter)
+    most_in_all: int = 0
+    begun: list[str] = field(default_factory=list)
+    """The workflow of each build, in the order in which they began."""
 
     async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:
         return self._built(ref, cached=True) if str(ref) in self.images else None
@@ -135,6 +138,8 @@ class Docker:
         name = request.snapshot.name
         self.under_way[name] += 1
         self.most_at_once[name] = max(self.most_at_once[name], self.under_way[name])
+        self.most_in_all = max(self.most_in_all, self.under_way.total())
+        self.begun.append(name)
         try:
             await asyncio.sleep(BUILD_S)
             if self.down:
