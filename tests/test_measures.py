@@ -86,6 +86,7 @@ def told(event: Event, **fields: Any) -> dict[str, tuple[dict[str, str], float]]
             id="a rollout that no save asked for",
         ),
         pytest.param(Event.ROLLOUT_COMPLETE, {"since_save_ms": 9e6}, {}, id="pods that have recovered"),
+        pytest.param(Event.WORKFLOW_CURRENT, {"since_save_ms": 5.0}, {}, id="an edit that was undone"),
         pytest.param(
             Event.WORKFLOW_HELD,
             {"reason": "gvisor-missing", "message": "secret"},

@@ -47,6 +47,11 @@ def test_of_a_workflow_that_has_become_invalid_since_only_the_address_is_shown()
     assert shown(console(None), Event.ENDPOINT_OPENED, url="http://127.0.0.1:1") == "http://127.0.0.1:1"
 
 
+def test_an_edit_that_is_undone_is_shown_as_what_runs_as_before() -> None:
+    message = "hello runs (as before)"
+    assert shown(console(), Event.WORKFLOW_CURRENT, message=message) == "✓ hello runs (as before)"
+
+
 def test_a_save_that_fails_is_shown_with_what_deno_said_and_what_serves_meanwhile() -> None:
     both = console()
     said = ["✗ /w/nodes/a.ts:1:2: TS1 [ERROR]: No.", "  x", "    ~"]
