@@ -21,7 +21,7 @@ from pdwatch.core.names import PORT
 from pdwatch.errors import ExitCode, PdwatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pdwatch.adapters.files import FileSource
     from pdwatch.adapters.kubernetes.connection import Api
@@ -164,13 +164,29 @@ async def _deliver(
             *([secret(spec.name, namespace=namespace, values=secrets)] if secrets else []),
             *manifests(spec, digest=snapshot.digest, image=image, namespace=namespace),
         ]
-        applied = [await cluster.apply(each, force=flags.force_conflicts) for each in objects]
-        flags.tell(f"applied to namespace {namespace}: {_named(applied)}")
-        if flags.output != "text":
-            print_objects([_shown(each) for each in applied if each["kind"] != "Secret"], flags.output)
-        if not flags.wait:
-            return ExitCode.OK
-        return await _followed(api, namespace, spec.name, snapshot.digest, flags)
+        applied: list[Manifest] = []
+        try:
+            for each in objects:
+                applied.append(await cluster.apply(each, force=flags.force_conflicts))  # noqa: PERF401  # see below
+            flags.tell(f"applied to namespace {namespace}: {_named(applied)}")
+            if flags.output != "text":
+                print_objects([_shown(each) for each in applied if each["kind"] != "Secret"], flags.output)
+            if not flags.wait:
+                return ExitCode.OK
+            return await _followed(api, namespace, spec.name, snapshot.digest, flags)
+        except asyncio.CancelledError:
+            _tell_interrupted(spec.name, namespace, applied, objects[len(applied) :])
+            raise
+
+
+def _tell_interrupted(
+    name: str, namespace: str, applied: Sequence[Manifest], remaining: Sequence[Manifest]
+) -> None:
+    """Say on stderr what Ctrl-C has left in the cluster; the request that it cut off may have got through."""
+    left = [_named(applied)] if applied else []
+    left += [f"perhaps {_named(remaining[:1])}"] if remaining else []
+    click.echo(f"left in namespace {namespace}: {', '.join(left)}", err=True)
+    click.echo(f"  → `pdwatch status {name} -n {namespace}` shows what runs", err=True)
 
 
 async def _built(snapshot: SourceSnapshot, flags: _Flags) -> ImageRef:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +15,9 @@ from pdwatch.adapters.engine import engine_files
 from pdwatch.adapters.files import FileSource
 from pdwatch.adapters.local.staging import linked_trees, stage, stage_area
 from pdwatch.errors import NotWrittenError, SourceChangedError, UnreadablePathError
+from tests.e2e.dev import children, gone
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pdwatch.core.model import SourceSnapshot
     from pdwatch.errors import PdwatchError
 
@@ -133,3 +137,35 @@ def test_a_place_that_can_t_hold_an_area_is_refused(
     with pytest.raises(error) as caught, stage_area():
         pass
     assert "TMPDIR" in str(caught.value.remedy)
+
+
+KEEPER = """
+import sys
+from pdwatch.adapters.local.staging import stage_area
+with stage_area() as area:
+    (area / "secrets").write_text("canary")
+    print(area, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda each: each.name)
+async def test_whatever_ends_pdwatch_its_area_goes(number: signal.Signals, tmp_path: Path):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", KEEPER),
+        env={**os.environ, "RUNTIME_DIRECTORY": str(tmp_path)},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    area = Path((await process.stdout.readline()).decode().strip())
+    assert (area / "secrets").exists()
+    (shell,) = children(process.pid)
+    pidfd = os.pidfd_open(shell)
+    try:
+        process.send_signal(number)
+        assert await process.wait() == -number
+        await gone(pidfd)
+    finally:
+        os.close(pidfd)
+    assert not list(tmp_path.iterdir())

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
 from typing import TYPE_CHECKING
 
 from pdwatch.adapters.dependencies import third_party_code
@@ -76,7 +77,8 @@ def linked_trees(snapshot: SourceSnapshot) -> tuple[Path, ...]:
 def stage_area() -> Iterator[Path]:
     """Yield a private directory for stages, removed at the end.
 
-    What a killed pdwatch has left behind, which shows in its lock being free, is removed at the start.
+    Whatever ends pdwatch, a shell that outlives it removes the directory, since secrets are in it. Should
+    that be killed too, what is left, which shows in its lock being free, is removed at the next start.
 
     Raises:
         NotWrittenError: It can't be made.
@@ -93,12 +95,24 @@ def stage_area() -> Iterator[Path]:
             f"there is no place for a temporary directory: {error.strerror}",
             remedy="make room, or set TMPDIR to a directory that can be written",
         ) from error
-    try:
-        with (area / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield area
-    finally:
-        shutil.rmtree(area, ignore_errors=True)
+    with _removal(area):
+        try:
+            with (area / _LOCK).open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield area
+        finally:
+            shutil.rmtree(area, ignore_errors=True)
+
+
+@contextmanager
+def _removal(area: Path) -> Iterator[None]:
+    """Remove the directory when this process is gone, or the block ends: both close the shell's input.
+
+    It is in a session of its own, so that Ctrl-C does not reach it.
+    """
+    command = ("/bin/sh", "-c", 'read -r line; rm -rf -- "$0"', area)
+    with Popen(command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True):  # noqa: S603  # constant
+        yield
 
 
 def _remove_if_abandoned(area: Path) -> None:
