@@ -16,8 +16,8 @@ from pdwatch.adapters.ground import DirectoryGround
 from pdwatch.adapters.lock import Claims
 from pdwatch.adapters.systemd import service_manager
 from pdwatch.adapters.watcher import FileWatcher
-from pdwatch.admission import Admission
-from pdwatch.delivery import BUILD_SLOT, Delivery
+from pdwatch.building import build_slots
+from pdwatch.delivery import Delivery
 from pdwatch.discovery import WorkflowDiscovery
 from pdwatch.endpoint import Endpoint
 from pdwatch.errors import PdwatchError
@@ -113,7 +113,7 @@ async def _serve(
         )
         sites = Sites(settings, surroundings, open_target, stack=stack)
         await sites.start()
-        policies, builds = Policies(settings, sites.target), Admission(settings.builds, turn=BUILD_SLOT)
+        policies, builds = Policies(settings, sites.target), build_slots(settings.builds)
         delivery = Delivery(
             sites.world,
             tracked=tracked,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pdwatch.admission import Admission
+from pdwatch.building import Building, build_slots
 from pdwatch.core.admission import Work
 from pdwatch.core.backoff import backoff
 from pdwatch.core.drift import drift
@@ -29,7 +29,6 @@ from pdwatch.errors import (
 )
 from pdwatch.heartbeats import Heartbeats
 from pdwatch.logs import Event, EventLog
-from pdwatch.pipeline import image_for
 from pdwatch.tracked import Revision, Stage, TrackedWorkflow, TrackedWorkflows, milliseconds
 
 if TYPE_CHECKING:
@@ -45,15 +44,10 @@ RETRY_BASE_S = 0.8
 RETRY_CAP_S = 30.0
 LISTING_S = 10.0
 """A namespace that takes longer to be listed is worth a word."""
-BUILD_S = 3600.0
-"""A build or push that takes longer hangs: Docker may say nothing for minutes, but not go on for ever."""
 APPLY_S = 600.0
-"""As ``BUILD_S``, for the few requests of an apply, each with a time limit of its own."""
-BUILDS, BUILD_SLOT = 2, "build slot"
+"""A few requests, each with a time limit of its own, that take longer hang."""
 APPLIES = 8
 """So many workflows are applied at once: each takes a connection."""
-QUEUED_S = 1.0
-"""A build that has waited for its turn for so long is worth a word."""
 CALM_S = 2 * RETRY_CAP_S
 """After an apply that nobody has undone for so long, the next change is put right at once again."""
 
@@ -89,7 +83,7 @@ class Delivery:
         self._clock = clock
         self._jitter = jitter
         self._heartbeats = heartbeats or Heartbeats()
-        self._builds = builds or Admission(BUILDS, turn=BUILD_SLOT)
+        self._building = Building(builds or build_slots(), log=log, clock=clock, heartbeats=self._heartbeats)
         self._applies = Admission(APPLIES, turn="turn to be applied")
 
     async def deliver(self, workflow: TrackedWorkflow, revision: Revision) -> float | None:
@@ -100,6 +94,11 @@ class Delivery:
         """
         if revision.given_up:
             return None
+        retry_in_s = await self._outcome(workflow, revision)
+        workflow.in_line_since = None  # unless a newer save has cancelled this, and takes its place in line
+        return retry_in_s
+
+    async def _outcome(self, workflow: TrackedWorkflow, revision: Revision) -> float | None:
         try:
             return await self._converge(workflow, revision)
         except SourceChangedError:
@@ -187,7 +186,9 @@ class Delivery:
         observed = world.view.deployment(namespace, spec.name)
         image = None if rollout.build else deployed_image(observed)
         if image is None:
-            image = await self._image(workflow, revision)
+            image = await self._building.image(
+                workflow, revision, builder=world.builder, publisher=world.publisher
+            )
         revision.image = str(image)
         async with self._applying(workflow, revision):
             revision.stage = Stage.APPLY
@@ -225,52 +226,6 @@ class Delivery:
         rest_s = backoff(revision.repeats, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, jitter=self._jitter())
         revision.rests_until = now + rest_s
         revision.repeats += 1
-
-    async def _image(self, workflow: TrackedWorkflow, revision: Revision) -> ImageRef:
-        world, planned = self._world(revision), self._clock()
-        async with self._build_slot(workflow, revision):
-            with self._heartbeats.ending(f"build {workflow.root}", within_s=BUILD_S):
-                plan_ms = milliseconds(planned - revision.plan_began_at)
-                wait_ms = milliseconds(self._clock() - planned)
-                self._emit(revision, Event.BUILD_STARTED, plan_ms=plan_ms, wait_ms=wait_ms)
-                image = await image_for(
-                    revision.snapshot,
-                    registry=revision.policy.registry,
-                    builder=world.builder,
-                    publisher=world.publisher,
-                    reuse=True,
-                    clock=self._clock,
-                )
-        if revision.image == str(image.ref):
-            return image.ref  # told before a later step failed
-        revision.image = str(image.ref)
-        build_ms = milliseconds(image.build_s)
-        self._emit(revision, Event.BUILD_SUCCEEDED, image_id=image.id, cached=image.cached, build_ms=build_ms)
-        if revision.policy.registry is not None:
-            self._emit(revision, Event.PUBLISH_SUCCEEDED, publish_ms=milliseconds(image.publish_s))
-        return image.ref
-
-    @asynccontextmanager
-    async def _build_slot(self, workflow: TrackedWorkflow, revision: Revision) -> AsyncIterator[None]:
-        """Wait for a slot for a build; a workflow that is saved again while it waits keeps its place."""
-        if workflow.in_line_since is None:
-            workflow.in_line_since = self._clock()
-        name, priority = revision.snapshot.name, revision.priority
-        work = Work(name=name, priority=priority, since=workflow.in_line_since)
-        revision.waits = partial(self._builds.hold, work)
-        late = asyncio.get_running_loop().call_later(QUEUED_S, self._tell_queued, revision)
-        try:
-            async with self._builds.slot(work):
-                late.cancel()
-                revision.waits = workflow.in_line_since = None
-                yield
-        finally:
-            late.cancel()
-            revision.waits = None
-
-    def _tell_queued(self, revision: Revision) -> None:
-        if revision.waits is not None:
-            self._emit(revision, Event.BUILD_QUEUED, message=revision.waits())
 
     @asynccontextmanager
     async def _applying(self, workflow: TrackedWorkflow, revision: Revision) -> AsyncIterator[None]:

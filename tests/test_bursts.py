@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdwatch.delivery import BUILDS, QUEUED_S
+from pdwatch.building import BUILDS, QUEUED_S
 from pdwatch.logs import Event
 from tests.world import BUILD_S, SCAN_S, FakeWorld, LoopUnderTest, digest_of
 

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pdwatch.delivery import BUILDS
+from pdwatch.building import BUILDS
 from pdwatch.errors import ClusterUnavailableError
 from tests.rollback import held_from, roll_back
 from tests.world import FakeWorld, LoopUnderTest, digest_of

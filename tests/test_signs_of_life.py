@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from pdwatch.adapters.kubernetes.list_watch import Collection, ListWatch
+from pdwatch.building import BUILD_S
 from pdwatch.core.liveness import GRACE_S
-from pdwatch.delivery import APPLY_S, BUILD_S, Delivery, World
+from pdwatch.delivery import APPLY_S, Delivery, World
 from pdwatch.errors import ClusterUnavailableError, ForbiddenError
 from pdwatch.heartbeats import Heartbeats
 from pdwatch.reconciler import SCAN_S, Reconciler
