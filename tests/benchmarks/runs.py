@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from benchmarks.results import Recorder, Results
 
 
-def run(*values: float, floor: float = 10.0, load: str = "0.10 0.20 0.30", **about: object) -> Results:
+def run(*values: float, floor: float = 10.0, load: str = "0.10 0.20 0.30", **about: Any) -> Results:
     """A run with samples of one figure, and as many of its floor."""
     recorder = Recorder("loop")
     for value in values:
