@@ -135,11 +135,21 @@ def test_a_workflow_says_whether_what_is_saved_runs_and_why_not(
     assert (state.answer, state.why) == (answer, why)
 
 
+@pytest.mark.parametrize("newest", [None, revision()], ids=["from the start", "since it was read"])
+def test_one_whose_directory_or_target_is_out_of_reach_says_why(newest: Revision | None) -> None:
+    out_of_reach = workflow(newest, rollout() if newest else None)
+    out_of_reach.failure = "there is no kubeconfig"
+    state = workflow_state(out_of_reach, url=None, since=NOW)
+    assert (state.standing, state.answer) == (Standing.FAILING, Answer.NO)
+    assert state.why == "there is no kubeconfig"
+
+
 def test_a_workflow_tells_the_three_digests_that_were_compared() -> None:
     newest = revision(stage=Stage.BUILD, image="hello:1")
     state = workflow_state(workflow(newest, rollout(OLD, (OLD,))), url="http://127.0.0.1:1", since=NOW)
     assert (state.saved, state.deployed, state.running) == (NEW, OLD, (OLD,))
     assert (state.name, state.namespace, state.directory) == ("hello", "dev", "/w/hello")
+    assert state.target == "kubernetes"
     assert (state.generation, state.image, state.url) == (4, "hello:1", "http://127.0.0.1:1")
 
 

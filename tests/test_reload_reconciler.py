@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pdwatch.core.model import Place
 from pdwatch.delivery import Delivery, World
-from pdwatch.errors import NotWatchedError
+from pdwatch.errors import NotWatchedError, TargetUnavailableError
+from pdwatch.logs import Event
 from pdwatch.reconciler import Reconciler
 from pdwatch.tracked import Policy, TrackedWorkflow, TrackedWorkflows
 from pdwatch.workqueue import WorkQueue
@@ -28,6 +30,7 @@ class Loop:
         self.world = FakeWorld()
         self.world.cluster.relist()
         self.policy: Policy | None = Policy(namespace="dev")
+        self.unavailable = False
         self.removed: list[TrackedWorkflow] = []
         self.tracked = TrackedWorkflows()
         clock, world = asyncio.get_running_loop().time, self.world
@@ -53,6 +56,8 @@ class Loop:
         self.queue = WorkQueue(reconciler.reconcile)
 
     async def _policy(self, _: Path) -> Policy:
+        if self.unavailable:
+            raise TargetUnavailableError("there is no kubeconfig")
         if self.policy is None:
             raise NotWatchedError("no root holds it any more")
         return self.policy
@@ -103,3 +108,29 @@ async def test_what_changes_nothing_of_a_workflow_leaves_its_revision_as_it_is(l
     assert workflow.revision is not None
     assert workflow.revision.policy.secrets
     assert loop.world.cluster.applied == applied
+
+
+async def test_another_target_makes_another_revision_even_where_the_namespace_has_the_same_name(loop: Loop):
+    (workflow,) = loop.tracked
+    before, applied = workflow.revision, len(loop.world.cluster.applied)
+    loop.world.cluster.relist()
+    loop.policy = Policy(target="local", namespace="dev")
+    await loop.look()
+    assert workflow.revision is not before
+    assert workflow.claim == Place(target="local", namespace="dev", name="hello")
+    (told,) = loop.world.log.named(Event.WORKFLOW_REMOVED)
+    assert (told["target"], told["namespace"]) == ("kubernetes", "dev")
+    assert loop.removed == [], "what runs in the old place runs on"
+    assert len(loop.world.cluster.applied) == applied
+
+
+async def test_a_target_that_cannot_be_used_fails_its_workflows_without_a_line_for_each(loop: Loop):
+    (workflow,) = loop.tracked
+    loop.world.log.lines.clear()
+    loop.unavailable = True
+    await loop.look()
+    assert workflow.failure == "there is no kubeconfig"
+    assert loop.world.log.lines == []
+    loop.unavailable = False
+    await loop.look()
+    assert workflow.failure == ""
