@@ -11,7 +11,7 @@ from pdwatch.core.image import DIGEST_DIGITS, parse_reference
 from pdwatch.core.image_config import EMPTY_LAYER, METADATA_INSTRUCTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
 KEPT_IMAGES = 3
@@ -35,6 +35,8 @@ class StoredImage:
     """``repository@sha256:…``, once it was pushed."""
     delivered_at: datetime
     """When it was last published."""
+    layers: tuple[str, ...] = ()
+    """The diff IDs, lowest first."""
     building_since: datetime | None = None
     """When it was made, if it is what a build leaves in Docker until it ends."""
 
@@ -99,6 +101,17 @@ def copied_from(history: Sequence[tuple[str, int]]) -> frozenset[str]:
     return frozenset(
         step.removeprefix(_COPY_FROM).partition(" ")[0] for step, _ in history if step.startswith(_COPY_FROM)
     )
+
+
+def unused_parents(parents: Mapping[str, Sequence[str]], images: Iterable[StoredImage]) -> frozenset[str]:
+    """Return which parent images no workflow's image is made of.
+
+    Args:
+        parents: The layers of each, by its ID.
+        images: What pdwatch built, of all workflows.
+    """
+    used = {image.layers[:length] for image in images for length in range(len(image.layers) + 1)}
+    return frozenset(parent for parent, layers in parents.items() if tuple(layers) not in used)
 
 
 def _removals(

@@ -22,7 +22,7 @@ from pdwatch.core.names import IMAGE_BUILD_LABEL, IMAGE_WORKFLOW_LABEL
 from pdwatch.errors import BuilderMissingError, DockerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from pdwatch.adapters.docker.api import DockerApi
     from pdwatch.adapters.docker.known import KnownDocker
@@ -38,6 +38,8 @@ class Recipe:
     """What an image is made of, and what it is called."""
 
     ref: ImageRef
+    image: ImageRef
+    """The workflow's image that it is, or is for; errors name that one."""
     workflow: str
     """Whose it is; on what a build leaves in Docker until it ends."""
     context: tuple[ContextEntry, ...]
@@ -81,7 +83,8 @@ class DockerfileBuilds:
         """
         if await self._known.stores_in_containerd():
             return await self._build_tagged(recipe)
-        image_id, _ = await self._build_nameless(recipe, base)
+        image_id = await self._build_nameless(recipe, base, as_built=True)
+        assert image_id is not None, "where no normal form can be, the image is taken as it was built"
         return image_id
 
     async def build_normal(self, recipe: Recipe, base: Mapping[str, Any]) -> bool:
@@ -95,40 +98,42 @@ class DockerfileBuilds:
         """
         if await self._known.stores_in_containerd():
             return False
-        image_id, normal = await self._build_nameless(recipe, base)
-        if not normal:
-            await self._delete(image_id)
-        return normal
+        return await self._build_nameless(recipe, base, as_built=False) is not None
 
     async def _build_tagged(self, recipe: Recipe) -> str:
         """Let BuildKit itself fix the times: the containerd store comes only with a BuildKit that can."""
         options = (("buildargs", json.dumps({"SOURCE_DATE_EPOCH": "0"})), ("t", str(recipe.ref)))
         return await self._run(recipe, recipe.dockerfile({}), options=options)
 
-    async def _build_nameless(self, recipe: Recipe, base: Mapping[str, Any]) -> tuple[str, bool]:
+    async def _build_nameless(self, recipe: Recipe, base: Mapping[str, Any], *, as_built: bool) -> str | None:
         """Build an image without a name, and register its layers under a configuration in normal form.
 
         Whatever happens meanwhile, the nameless image does not stay; the label finds it even when the answer
         that names it never came.
 
+        Args:
+            recipe: What to build.
+            base: What Docker says of the base image.
+            as_built: Whether to take the image as it was built where Docker can't register it.
+
         Returns:
-            The image's ID, and whether it is in normal form; if not, it is the image as it was built.
+            The image's ID; None when it could not be registered, and is not taken as it was built.
         """
         build = {IMAGE_BUILD_LABEL: uuid.uuid4().hex}
+        labels = {**build, IMAGE_WORKFLOW_LABEL: recipe.workflow}
         try:
-            labels = {**build, IMAGE_WORKFLOW_LABEL: recipe.workflow}
             built = await self._run(recipe, recipe.dockerfile(labels))
             registered = await self._register(
                 recipe, built, base, without_labels=labels.keys() - recipe.own_labels
             )
-            if registered is None:
+            if registered is None and as_built:
                 await tag(self._api, built, recipe.ref)
-                return built, False
+                return built
             await self._delete(built)
         except BaseException:
             await self._sweep(build)
             raise
-        return registered, True
+        return registered
 
     async def _run(self, recipe: Recipe, text: str, *, options: tuple[tuple[str, str], ...] = ()) -> str:
         """Build; return the image's ID."""
@@ -140,14 +145,14 @@ class DockerfileBuilds:
             await run_build(self._api, version=version, options=options, body=body, steps=steps)
         except RefusedError as refused:
             if builder != "buildkit" or not refuses_buildkit(refused):
-                raise build_error(refused, recipe.ref, steps) from refused
+                raise build_error(refused, recipe.image, steps) from refused
             if self._builder == "buildkit":
                 raise missing(self._builder, self._api, refused) from refused
             self._known.refused.add("buildkit")
             return await self._run(recipe, text, options=options)
         if steps.image_id is None:
             raise DockerError(
-                f"Docker ended the build of {recipe.ref} without an image and without an error",
+                f"Docker ended the build of {recipe.image} without an image and without an error",
                 remedy="look at Docker's own log; was it restarted?",
             )
         return steps.image_id
@@ -163,7 +168,7 @@ class DockerfileBuilds:
         built: str,
         base: Mapping[str, Any],
         *,
-        without_labels: frozenset[str] | set[str],
+        without_labels: Collection[str],
     ) -> str | None:
         """Register the built image in its normal form, under its name; return its ID.
 
@@ -176,12 +181,12 @@ class DockerfileBuilds:
         )
         if not config:
             self._known.forget_images()
-            raise DockerError(f"the base image changed while {recipe.ref} was built")
+            raise DockerError(f"the base image changed while {recipe.image} was built")
         self._known.own(config.id)
         try:
             await load(self._api, tar_chunks(image_files(config, [recipe.ref]), recipe.read))
         except RefusedError as refused:
-            if error := load_error(refused, recipe.ref):
+            if error := load_error(refused, recipe.image):
                 raise error from refused
             return None
         return config.id

@@ -12,10 +12,11 @@ from pdwatch.core.names import (
     IMAGE_BUILD_LABEL,
     IMAGE_DEPENDENCIES_LABEL,
     IMAGE_DIGEST_LABEL,
+    IMAGE_PARENT_LABEL,
     IMAGE_VERSION_LABEL,
     IMAGE_WORKFLOW_LABEL,
 )
-from pdwatch.core.retention import Pruned, StoredImage, copied_from, freed_bytes
+from pdwatch.core.retention import Pruned, StoredImage, copied_from, freed_bytes, unused_parents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +41,7 @@ class DockerImageStore:
             DockerError: Docker can't be reached, or answers with an error.
         """
         label = IMAGE_WORKFLOW_LABEL if workflow is None else f"{IMAGE_WORKFLOW_LABEL}={workflow}"
-        filters = json.dumps({"label": [label]})
-        listed = await self._api.request("GET", "images/json", query={"filters": filters})
-        inspected = [await inspect(self._api, image["Id"]) for image in listed]
-        return tuple(_stored(image) for image in inspected if image is not None)
+        return tuple([_stored(image) for image in await self._labelled(label)])
 
     async def running(self) -> frozenset[str]:
         """Return the IDs of the images of all containers, running or not.
@@ -55,7 +53,7 @@ class DockerImageStore:
         return frozenset(container["ImageID"] for container in containers)
 
     async def remove(self, removals: Sequence[Removal]) -> Pruned:
-        """Remove images, with the nameless ones that they were built on, and third-party code for them alone.
+        """Remove images, with the nameless ones that they were built on, and what was made for them alone.
 
         One that has come into use meanwhile stays, and one that is gone is no error.
 
@@ -69,6 +67,8 @@ class DockerImageStore:
             freed.append(await self._delete(each.image.id, each.references or (each.image.id,)))
         unused = await self._unused(sources)
         freed += [await self._delete(source, (source,)) for source in sorted(unused)]
+        if any(size is not None for size in freed):
+            freed += [await self._delete(parent, (parent,)) for parent in await self._unused_parents()]
         return Pruned(count=sum(size is not None for size in freed), bytes=sum(filter(None, freed)))
 
     async def _delete(self, image: str, names: Sequence[str]) -> int | None:
@@ -100,6 +100,19 @@ class DockerImageStore:
                 break
         return ours
 
+    async def _unused_parents(self) -> Sequence[str]:
+        """Return the parent images that no workflow's image is made of; a build makes what it lacks."""
+        parents = await self._labelled(IMAGE_PARENT_LABEL)
+        layers = {parent["Id"]: parent["RootFS"]["Layers"] for parent in parents}
+        return sorted(unused_parents(layers, await self.images())) if parents else ()
+
+    async def _labelled(self, label: str) -> Sequence[dict[str, Any]]:
+        """Return what Docker says of each image with a label."""
+        filters = json.dumps({"label": [label]})
+        listed = await self._api.request("GET", "images/json", query={"filters": filters})
+        inspected = [await inspect(self._api, image["Id"]) for image in listed]
+        return [image for image in inspected if image is not None]
+
     async def _holds_dependencies(self, reference: str) -> bool:
         found = await inspect(self._api, reference)
         return found is not None and IMAGE_DEPENDENCIES_LABEL in (found["Config"].get("Labels") or {})
@@ -125,6 +138,7 @@ def _stored(image: dict[str, Any]) -> StoredImage:
         references=tuple(image.get("RepoTags") or ()),
         pins=tuple(image.get("RepoDigests") or ()),
         delivered_at=_time((image.get("Metadata") or {}).get("LastTagTime")),
+        layers=tuple(image["RootFS"]["Layers"]),
         building_since=_time(image["Created"]) if IMAGE_BUILD_LABEL in labels else None,
     )
 
