@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from benchmarks.workflows import NODE
 from pdwatch.core.image import parse_reference
 from pdwatch.core.manifests import deployment
+from pdwatch.core.names import IMAGE_WORKFLOW_LABEL
 
 if TYPE_CHECKING:
     from benchmarks.apiserver import Object
@@ -71,7 +72,9 @@ class FloorImage:
         diff_id = f"sha256:{hashlib.sha256(layer).hexdigest()}"
         *lower, _ = self.config["rootfs"]["diff_ids"]
         rootfs = {**self.config["rootfs"], "diff_ids": [*lower, diff_id]}
-        config = json.dumps({**self.config, "rootfs": rootfs}).encode()
+        run = self.config["config"]
+        labels = {**run["Labels"], IMAGE_WORKFLOW_LABEL: name}  # pdwatch prunes what is labelled as its own
+        config = json.dumps({**self.config, "config": {**run, "Labels": labels}, "rootfs": rootfs}).encode()
         config_name = f"{hashlib.sha256(config).hexdigest()}.json"
         reference = parse_reference(f"{name}:{number}")
         assert reference is not None

@@ -114,6 +114,8 @@ class _Size:
             line = await daemon.until("daemon.synced")
             self._add(START, (written_at(line) - began) * 1000)
             pid = daemon.process.pid
+            await usage.quiet(pid)
+            self._add("READY → quiet", time.time() - written_at(line), unit="s")
             self._ground.tell(f"growth: {self._workflows} workflows, {self._idle_s:.0f} s of nothing")
             before = usage.cpu_s(pid)
             await asyncio.sleep(self._idle_s)
@@ -129,6 +131,7 @@ class _Size:
             self._ground.daemon(self._root, self._namespace, environment=count.environment) as daemon,
         ):
             await synced(daemon)
+            await usage.quiet(daemon.process.pid)
             servers = {"Kubernetes": count.kubernetes, "Docker": count.docker}
             for server, so_far in servers.items():
                 self._add(f"requests of a start, {server}", so_far.requests, unit="")

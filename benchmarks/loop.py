@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from benchmarks.options import Options
     from benchmarks.results import Series
     from benchmarks.workflows import Workflow
-    from pdwatch.core.model import WorkflowSpec
+    from pdwatch.core.model import SourceSnapshot, WorkflowSpec
     from tests.e2e.daemon import Daemon
 
 PATCHED, READY, ANSWERS, IMAGE = "save → patched", "save → ready", "save → answers", "save → image"
@@ -141,8 +141,8 @@ class _Rounds:
     async def _plain_loop(self, number: int) -> None:
         saved_at = self._plain.save(number)
         run = await self._plain.next()
-        ready = await self._aside.ready(self._plain.name, generation=run.generation)
-        answered = await self._aside.answers(self._plain.name, number)
+        ready = await self._aside.ready(self._plain.snapshot.name, generation=run.generation)
+        answered = await self._aside.answers(self._plain.snapshot.name, number)
         add = self.recorder.add
         add(f"{PLAIN}{IMAGE}", (run.built - saved_at) * 1000, floor=FLOOR_IMAGE)
         add(f"{PLAIN}{PATCHED}", (run.patched - saved_at) * 1000, floor=FLOOR_PATCHED)
@@ -165,12 +165,13 @@ async def measure(ground: Ground, options: Options) -> Iterable[Series]:
         plain = PlainLoop(
             testbed=ground.testbed,
             context=ground.scratch / "plain",
-            snapshot=snapshot,
-            name=f"{ground.prefix}-plain",
+            snapshot=_renamed(snapshot, f"{ground.prefix}-plain"),
             namespace=aside.namespace,
         )
-        for name in (plain.name, f"{ground.prefix}-floor"):
-            await ground.kube.apply(service(replace(snapshot.spec, name=name), namespace=aside.namespace))
+        floor = _renamed(snapshot, f"{ground.prefix}-floor")
+        for other in (plain.snapshot, floor):
+            assert other.spec is not None
+            await ground.kube.apply(service(other.spec, namespace=aside.namespace))
         rounds = _Rounds(
             ground,
             here=here,
@@ -187,6 +188,11 @@ async def measure(ground: Ground, options: Options) -> Iterable[Series]:
             if number == 0:
                 rounds.recorder = Recorder("loop")
         return rounds.recorder.series()
+
+
+def _renamed(snapshot: SourceSnapshot, name: str) -> SourceSnapshot:
+    assert snapshot.spec is not None
+    return replace(snapshot, name=name, spec=replace(snapshot.spec, name=name))
 
 
 async def _place(stack: AsyncExitStack, ground: Ground, namespace: str) -> _Place:

@@ -38,5 +38,5 @@ class Options:
 
 
 QUICK = Options(
-    saves=1, sizes=(1, 3), idle_s=1.0, burst=4, repeats=1, flurry=10, big_files=50, big_bytes=2_000, starts=1
+    saves=1, sizes=(2,), idle_s=1.0, burst=4, repeats=1, flurry=10, big_files=50, big_bytes=2_000, starts=1
 )

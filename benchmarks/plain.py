@@ -13,7 +13,7 @@ import json
 import tarfile
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -57,8 +57,7 @@ class PlainLoop:
     testbed: Testbed
     context: Path
     snapshot: SourceSnapshot
-    name: str
-    """Of the Deployment and the image."""
+    """Its name is that of the Deployment and the image."""
     namespace: str
     runs: asyncio.Queue[PlainRun] = field(default_factory=asyncio.Queue)
 
@@ -70,14 +69,14 @@ class PlainLoop:
 
     async def run_once(self) -> PlainRun:
         """Build and apply what is in the context now."""
-        image = f"{self.name}:{time.time_ns()}"
+        image = f"{self.snapshot.name}:{time.time_ns()}"
         build = ("docker", "build", "--quiet", "--file", str(self.context / DOCKERFILE))
         await self.testbed.run("env", "DOCKER_BUILDKIT=1", *build, "--tag", image, str(self.context))
         built = time.time()
         reference = parse_reference(image)
         assert reference is not None
         assert self.snapshot.spec is not None
-        spec = replace(self.snapshot.spec, name=self.name)
+        spec = self.snapshot.spec
         manifest = deployment(spec, digest=image, image=reference, namespace=self.namespace)
         applied = await self.testbed.kubectl(
             *("apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "--force-conflicts"),
