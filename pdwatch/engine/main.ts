@@ -36,7 +36,7 @@ import { importNodes } from "./nodes.ts";
 import { Redactor } from "./redaction.ts";
 import { Runs } from "./runs.ts";
 import { readSecrets, secretPlaces } from "./secrets.ts";
-import { createHandler } from "./server.ts";
+import { createHandler, type Handler } from "./server.ts";
 import { parseWorkflow, type Workflow } from "./workflow.ts";
 
 interface Options {
@@ -57,6 +57,9 @@ class UsageError extends Error {
 
 /** Runs until a signal says stop; resolves to the exit code. */
 async function main(options: Options, redactor: Redactor): Promise<number> {
+  // A kubelet that is refused comes again in a second; one that is heard waits for the answer.
+  const handler = Promise.withResolvers<Handler>();
+  const server = listen(options, async (request) => (await handler.promise)(request));
   const directory = directoryOf(options.workflow);
   const workflow = await readWorkflow(directory);
   const graph = compileGraph(workflow.nodes.keys(), workflow.edges);
@@ -88,15 +91,14 @@ async function main(options: Options, redactor: Redactor): Promise<number> {
   });
   const sourceDigest = await readSourceDigest(directory);
   const newRequestId = (): string => crypto.randomUUID();
-  const handler = createHandler({
+  handler.resolve(createHandler({
     workflow,
     sourceDigest,
     runs,
     clock: systemClock,
     log,
     newRequestId,
-  });
-  const server = listen(options, handler);
+  }));
   log.info("listening", { port: server.addr.port, sourceDigest });
 
   const signal = await stop;

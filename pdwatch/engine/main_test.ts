@@ -1,5 +1,5 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
-import { Engine, Gate, spawnEngine } from "./testing/engine.ts";
+import { Engine, freePort, Gate, spawnEngine } from "./testing/engine.ts";
 import { type Sources, withWorkflow } from "./testing/workflow.ts";
 
 /** A node that waits for an answer from the URL it is given. */
@@ -63,6 +63,20 @@ Deno.test("a workflow runs: shared code, config's limits, retries, webhook and h
     engine.signal("SIGTERM");
     deepStrictEqual(await engine.stopped(), { code: 0, stderr: "" });
   }));
+
+Deno.test("who asks while nodes are still being imported is answered once they are", async () => {
+  await using gate = new Gate();
+  const slow = `await fetch("${gate.url}"); export default () => 1;`;
+  await withWorkflow({ nodes: { slow } }, async (directory) => {
+    const port = freePort();
+    const starting = Engine.start(directory, "--port", port);
+    await gate.arrived();
+    const asked = fetch(`http://127.0.0.1:${port}/health`).then((health) => health.json(), String);
+    gate.open();
+    await using _engine = await starting;
+    strictEqual((await asked).status, "ok");
+  });
+});
 
 Deno.test("SIGTERM: the run in flight finishes, no other starts, and the engine exits with 0", () =>
   withWorkflow({ nodes: { wait: WAITS } }, async (directory) => {
@@ -372,13 +386,8 @@ Deno.test("does not start on a port in use, and says so", () =>
   withWorkflow({ nodes: GOOD }, async (directory) => {
     await using other = new Gate();
     const { port } = new URL(other.url);
-    const [code, stderr] = await outcomeOf(
-      directory,
-      "--workflow",
-      `${directory}/workflow.yaml`,
-      "--port",
-      port,
-    );
+    const workflow = `${directory}/workflow.yaml`;
+    const [code, stderr] = await outcomeOf(directory, "--workflow", workflow, "--port", port);
     strictEqual(code, 1);
     match(
       stderr,

@@ -128,6 +128,12 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
   }
 }
 
+/** A port that nobody listens on. */
+export function freePort(): string {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return `${listener.addr.port}`;
+}
+
 /** A server that holds every request until the test lets it go. */
 export class Gate implements AsyncDisposable {
   readonly #arrived = Promise.withResolvers<void>();
