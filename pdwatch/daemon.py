@@ -59,7 +59,7 @@ def open_target(
     if name == "local":
         from pdwatch.targets.local import local_target  # noqa: PLC0415
 
-        return local_target(notify=notify, log=log, jitter=random.random)
+        return local_target(notify=notify, log=log, jitter=random.random, check=settings.type_check)
     from pdwatch.targets.kubernetes import kubernetes_target  # noqa: PLC0415
 
     return kubernetes_target(settings, notify=notify, log=log, heartbeats=heartbeats)

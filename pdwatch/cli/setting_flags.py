@@ -50,6 +50,11 @@ _FLAGS = (
     click.option(
         "--secrets/--no-secrets", default=None, help="Apply .secrets.yaml and .secrets/ as a Secret."
     ),
+    click.option(
+        "--check/--no-check",
+        default=None,
+        help="Whether a save must pass Deno's type check before it takes over, with target local.",
+    ),
     BUILDER,
     BUILD_NETWORK,
     click.option("--builds", type=int, metavar="N", help="How many images are built at once.  [default: 2]"),
@@ -73,6 +78,7 @@ _FLAGS = (
 )
 _KEYS = {
     "allow_context": "allow_contexts",
+    "check": "type_check",
     "directories": "roots",
     "listen": "http.listen",
     "log_format": "log.format",

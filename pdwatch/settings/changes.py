@@ -20,6 +20,7 @@ FIXED_ONCE_OPEN: Mapping[str, TargetName] = {
     "builder": "kubernetes",
     "context": "kubernetes",
     "keep_images": "kubernetes",
+    "type_check": "local",
     "undeploy_removed": "kubernetes",
 }
 """By key the target that was opened by them: as long as it is not open, they take effect."""

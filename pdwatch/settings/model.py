@@ -135,6 +135,8 @@ class Settings(Section):
     """Where workflows run: in a cluster, or as processes of this machine."""
     secrets: bool = False
     """Whether `.secrets.yaml` and `.secrets/` are applied as the Secret `<workflow>-secrets`."""
+    type_check: bool = True
+    """Whether a save must pass Deno's type check before it takes over, on this machine."""
     builder: BuilderName = "auto"
     """How images are made; `auto` takes the quickest way that Docker can do."""
     build_network: str | None = None

@@ -296,6 +296,15 @@ async def test_the_local_target_runs_every_workflow_under_the_directories(tmp_pa
         assert await daemon.stop() == 0
 
 
+async def test_the_local_target_runs_what_has_errors_of_types_where_the_settings_let_it(hello: Path):
+    save(hello, "export default (): number => 'wrong, but it runs';\n")
+    async with running_daemon(hello, "--target=local", "--no-check", environment={}) as daemon:
+        opened = await daemon.until("endpoint.opened")
+        await daemon.until("rollout.complete")
+        async with aiohttp.ClientSession() as session, session.get(f"{opened['url']}/run") as response:
+            assert (await response.json())["outputs"] == {"greet": "wrong, but it runs"}
+
+
 @asynccontextmanager
 async def gate() -> AsyncIterator[tuple[str, asyncio.Event, asyncio.Event]]:
     """Serve a path that answers only once it is let go."""
