@@ -20,7 +20,7 @@ class Options:
 
     saves: int = 20
     """Samples of each figure of a single save."""
-    sizes: tuple[int, ...] = (1, 10, 100, 1000)
+    sizes: tuple[int, ...] = (1, 10, 100, 200, 1000)
     """Numbers of workflows."""
     idle_s: float = 60.0
     """How long the daemon is watched doing nothing; half of it with few workflows."""

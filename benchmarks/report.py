@@ -128,7 +128,7 @@ def _growth(title: str, of_part: Iterable[Series], results: Results) -> Table:
         figures = [_figure(found.get(size)) for size in sizes]
         first, last = found.get(sizes[0]), found.get(sizes[-1])
         grown = f"{ratio(last.values, first.values):.2f}" if first and last else ""
-        rows.append((name, *figures, grown, _goals(found.values(), results)))
+        rows.append((name, *figures, grown, _goals(first, last, results)))
         if any(results.floor_of(series) for series in found.values()):
             rows.append((f"… x {next(iter(found.values())).floor}", *_ratios(found, sizes, results), "", ""))
     numbers = [f"{size:,}" for size in sizes]
@@ -145,9 +145,15 @@ def _ratios(found: dict[int, Series], sizes: Iterable[int], results: Results) ->
         yield f"{ratio(found[size].values, floor.values):.2f}" if floor else ""
 
 
-def _goals(found: Iterable[Series], results: Results) -> str:
-    last = [goal for series in found if (goal := _goal(series, results.floor_of(series)))][-1:]
-    return last[0] if last else ""
+def _goals(first: Series | None, last: Series | None, results: Results) -> str:
+    """Return the verdicts at the greatest number of workflows."""
+    if last is None:
+        return ""
+    goal = _goal(last, results.floor_of(last))
+    if last.most_growth is None or first is None:
+        return goal
+    grown = _verdict(ratio(last.values, first.values) <= last.most_growth)
+    return "; ".join(filter(None, [goal, f"≤ {last.most_growth:.2f} x first: {grown}"]))
 
 
 def _aligned(table: Table) -> str:

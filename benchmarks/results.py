@@ -28,7 +28,9 @@ class Series:
     most: float | None = None
     """The goal: the greatest median that it should have,"""
     most_ratio: float | None = None
-    """or the greatest ratio to its floor."""
+    """or the greatest ratio to its floor,"""
+    most_growth: float | None = None
+    """or to itself at the smallest number of workflows."""
 
     @property
     def key(self) -> tuple[str, str, int]:

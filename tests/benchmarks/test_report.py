@@ -34,6 +34,15 @@ def test_growth_has_a_column_for_each_number_of_workflows_and_says_how_much_it_g
     assert table.rows == [("resident memory", "60.0 MB", "150 MB", "2.50", "≤ 200 MB: met")]
 
 
+@pytest.mark.parametrize(("among_many", "verdict"), [(21.9, "met"), (22.1, "missed")])
+def test_a_goal_of_growth_is_met_up_to_its_ratio_to_the_first(among_many, verdict):
+    recorder = Recorder("growth")
+    recorder.add("save", 20.0, workflows=1, most_growth=1.1)
+    recorder.add("save", among_many, workflows=1000, most_growth=1.1)
+    (table,) = report.tables(Results(machine={}, series=tuple(recorder.series())))
+    assert table.rows[0][-1].endswith(f"≤ 1.10 x first: {verdict}")
+
+
 def test_only_the_block_of_the_page_is_written_anew():
     written = report.with_block(PAGE, "new")
     assert written == f"# Performance\n\n{report.BEGIN}\n\nnew\n\n{report.END}\n\nmore\n"
