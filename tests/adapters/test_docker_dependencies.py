@@ -20,6 +20,7 @@ from pdwatch.adapters.dependencies import third_party_code
 from pdwatch.adapters.docker.api import connect
 from pdwatch.adapters.docker.builder import DockerBuilder
 from pdwatch.adapters.docker.endpoint import Endpoint
+from pdwatch.adapters.docker.known import KnownDocker
 from pdwatch.adapters.engine import engine_files
 from pdwatch.core.dependencies import dependencies_reference, fetch_digest
 from pdwatch.core.names import BASE_IMAGE
@@ -112,7 +113,7 @@ async def build(
     network: str | None = NETWORK,
     report: Callable[[str], None] = lambda _: None,
 ) -> BuiltImage:
-    builder = DockerBuilder(api, engine=engine_files(), network=network, report=report)
+    builder = DockerBuilder(api, KnownDocker(api), engine=engine_files(), network=network, report=report)
     return await builder.build(await workflow.request())
 
 

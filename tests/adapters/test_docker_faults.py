@@ -213,7 +213,7 @@ async def test_with_the_containerd_store_buildkit_fixes_the_times_and_names_the_
     build = next(request for request in docker.requests if request.startswith("POST build"))
     assert "version=2" in build
     assert "SOURCE_DATE_EPOCH" in build
-    assert all(f"t=flow:{ref.tag}" in build for ref in image.tags)
+    assert f"t=flow:{image.tags[0].tag}" in build
     assert not any("images/load" in request for request in docker.requests)
 
 

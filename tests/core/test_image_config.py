@@ -120,7 +120,7 @@ def test_the_archive_names_every_layer_and_reference() -> None:
         {
             "Config": archive_config_name(config),
             "RepoTags": ["hello:1-0"],
-            "Layers": ["b1/layer.tar", "b2/layer.tar", "e/layer.tar", "s/layer.tar"],
+            "Layers": ["0/layer.tar", "1/layer.tar", "2/layer.tar", "3/layer.tar"],
         }
     ]
     assert archive_config_name(config) == f"{config.id.removeprefix('sha256:')}.json"
