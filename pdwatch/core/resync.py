@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 FILES_A_SECOND = 150
 """At some 8 µs a stat, that is about a thousandth of a core."""
-ROUND = 50
+ROUND = 20
 """How many workflows each look compares with the cluster, too."""
 
 
