@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tests.adapters.api_proxy import ApiProxy
     from tests.testbed import Testbed
 
+WATCHES = ("deployments", "pods")
 UNITS = ("_seconds", "_bytes", "_total", "_info")
 WITHOUT_UNIT = {
     "pdwatch_ready",
@@ -63,26 +64,50 @@ class Watched:
 
 
 @pytest.fixture
-async def watched(testbed: Testbed, namespace: str, tmp_path: Path) -> AsyncIterator[Watched]:
-    async with watching(testbed, namespace, tmp_path) as watched:
-        yield watched
+async def proxy(testbed: Testbed) -> AsyncIterator[ApiProxy]:
+    async with api_proxy(testbed) as proxy:
+        yield proxy
 
 
 @asynccontextmanager
-async def watching(testbed: Testbed, namespace: str, tmp_path: Path) -> AsyncIterator[Watched]:
-    root = make_workflow(tmp_path / "workflows/hello", text=namespace)  # an image that nobody has built before
-    async with api_proxy(testbed) as proxy:
-        environment = {
-            "KUBECONFIG": str(kubeconfig_through(testbed, tmp_path / "kubeconfig", proxy)),
-            "DOCKER_HOST": testbed.docker_host,
-            "XDG_CONFIG_HOME": str(tmp_path),
-        }
-        arguments = (root.parent, "-n", namespace, "--listen=127.0.0.1:0")
-        async with running_daemon(*arguments, environment=environment) as daemon:
-            url = (await daemon.until("http.listening"))["address"]
-            await daemon.until("rollout.complete")
-            await daemon.until("daemon.synced")
-            yield Watched(daemon, proxy=proxy, url=url, root=root)
+async def watching(
+    testbed: Testbed, namespace: str, tmp_path: Path, proxy: ApiProxy
+) -> AsyncIterator[Watched]:
+    # The text makes an image that nobody has built before.
+    root = make_workflow(tmp_path / "workflows/hello", text=namespace)
+    environment = {
+        "KUBECONFIG": str(kubeconfig_through(testbed, tmp_path / "kubeconfig", proxy)),
+        "DOCKER_HOST": testbed.docker_host,
+        "XDG_CONFIG_HOME": str(tmp_path),
+    }
+    arguments = (root.parent, "-n", namespace, "--listen=127.0.0.1:0")
+    async with running_daemon(*arguments, environment=environment) as daemon:
+        url = (await daemon.until("http.listening"))["address"]
+        yield Watched(daemon, proxy=proxy, url=url, root=root)
+
+
+@pytest.fixture
+async def watched(
+    testbed: Testbed, namespace: str, tmp_path: Path, proxy: ApiProxy
+) -> AsyncIterator[Watched]:
+    async with watching(testbed, namespace, tmp_path, proxy) as watched:
+        await watched.daemon.until("rollout.complete")
+        await watched.daemon.until("daemon.synced")
+        yield watched
+
+
+async def test_a_daemon_that_starts_before_its_api_server_gets_ready_with_it(
+    testbed: Testbed, namespace: str, tmp_path: Path, proxy: ApiProxy
+):
+    proxy.be_away()
+    async with watching(testbed, namespace, tmp_path, proxy) as watched:
+        for resource in WATCHES:
+            await watched.daemon.until("watch.disconnected", resource=resource)
+        assert (await watched.get("/healthz"))[0] == 200
+        assert json.loads((await watched.get("/readyz"))[1])["synced"] is False
+        proxy.away = False
+        await watched.daemon.until("daemon.synced")
+        assert (await watched.health("--ready"))[0] == 0
 
 
 async def test_a_daemon_that_has_lost_the_api_server_is_alive_and_not_ready(watched: Watched, namespace: str):
@@ -90,8 +115,8 @@ async def test_a_daemon_that_has_lost_the_api_server_is_alive_and_not_ready(watc
     assert (await watched.health("--ready"))[0] == 0
 
     watched.proxy.be_away()
-    stale = [f"{resource} in {namespace}" for resource in ("deployments", "pods")]
-    for resource in ("deployments", "pods"):
+    stale = [f"{resource} in {namespace}" for resource in WATCHES]
+    for resource in WATCHES:
         await watched.daemon.until("watch.disconnected", resource=resource)
     status, text = await watched.get("/readyz")
     assert (status, sorted(json.loads(text)["stale_watches"])) == (503, stale)
@@ -103,7 +128,8 @@ async def test_a_daemon_that_has_lost_the_api_server_is_alive_and_not_ready(watc
     assert ended.out.startswith("healthy, not ready: no API server for ")
 
     watched.proxy.away = False
-    for resource in ("deployments", "pods"):
+    say(watched.root, "second")  # a watch of nothing but silence takes a minute to know that it works
+    for resource in WATCHES:
         await watched.daemon.until("watch.resumed", resource=resource)
     assert (await watched.health("--ready"))[0] == 0
 
