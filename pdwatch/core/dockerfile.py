@@ -100,8 +100,9 @@ def entrypoint(spec: WorkflowSpec) -> Sequence[str]:
     """Return the command that starts the engine, with no more rights than it needs.
 
     ``--cached-only`` because a pod downloads nothing: what a workflow imports is in its image. ``--no-lock``
-    because Deno would write a ``deno.lock`` that is not quite current, and ends where it may not. What the
-    network flag allows is in docs/adr/0011-engine-permissions.md.
+    because Deno would write a ``deno.lock`` that is not quite current, and ends where it may not.
+    ``--no-code-cache`` because V8's cache is of use to the next start only, which is another pod's
+    (docs/adr/0025-ready-sooner.md). What the network flag allows is in docs/adr/0011-engine-permissions.md.
     """
     cron = ["--unstable-cron"] if any(trigger.type == "cron" for trigger in spec.triggers) else []
     return [
@@ -110,6 +111,7 @@ def entrypoint(spec: WorkflowSpec) -> Sequence[str]:
             "--no-prompt",
             "--no-lock",
             "--cached-only",
+            "--no-code-cache",
             _allow_net(spec),
             "--allow-read=/app",
             "--allow-write=/tmp",

@@ -57,7 +57,7 @@ def test_the_engine_gets_no_more_rights_than_it_needs() -> None:
         "--allow-read=/app",
         "--allow-write=/tmp",
     ]
-    assert {"--no-prompt", "--cached-only"} <= set(command)
+    assert {"--no-prompt", "--cached-only", "--no-code-cache"} <= set(command)
     assert command[:3] == ["/tini", "--", "/bin/deno"]
 
 

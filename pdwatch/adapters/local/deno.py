@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pdwatch.core.model import WorkflowSpec
 
 LOOPBACK = "127.0.0.1"
+_OF_A_POD = frozenset({"--cached-only", "--no-code-cache"})
 _ENVIRONMENT = {
     "DENO_NO_PROMPT": "1",
     "DENO_NO_UPDATE_CHECK": "1",
@@ -76,7 +77,8 @@ def engine_command(
     """Return the command that starts a workflow's engine here, derived from that of its image.
 
     It has the rights that it has in a pod, save that it listens on loopback only, on a port that is free;
-    that it reads its own directory instead of ``/app``; and that Deno may download what is imported.
+    that it reads its own directory instead of ``/app``; and that Deno may download what is imported, and
+    remembers what it has compiled.
 
     Args:
         spec: The workflow.
@@ -89,7 +91,7 @@ def engine_command(
     listening = {f"0.0.0.0:{PORT}": f"{LOOPBACK}:0", "--allow-read=/app": read_permission((app, *reads))}
     command = [str(deno)]
     for argument in arguments:
-        if argument == "--cached-only":
+        if argument in _OF_A_POD:
             continue
         for there, here in listening.items():
             argument = argument.replace(there, here)  # noqa: PLW2901  # one text, changed twice
