@@ -239,14 +239,15 @@ class Delivery:
             return
         world = self._world(revision)
         values = dict(await world.reader.secrets(workflow.root))
-        if not values or values == workflow.secrets:
+        if values == workflow.secrets:  # as it is at first where there are none: a Secret of others' stays
             return
         revision.stage, started = Stage.APPLY, self._clock()
         manifest = secret(revision.snapshot.name, namespace=revision.namespace, values=values)
         await world.cluster.apply(manifest, force=False)
         workflow.secrets = values
         name, apply_ms = manifest["metadata"]["name"], milliseconds(self._clock() - started)
-        self._emit(revision, Event.SECRETS_APPLIED, secret=name, apply_ms=apply_ms)
+        event = Event.SECRETS_APPLIED if values else Event.SECRETS_CLEARED
+        self._emit(revision, event, secret=name, apply_ms=apply_ms)
 
     def _welcome_back(self, workflow: TrackedWorkflow, revision: Revision) -> None:
         """Tell somebody whose save has come back to what runs that this was it: no rollout will tell them."""

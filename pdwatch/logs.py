@@ -56,6 +56,7 @@ class Event(StrEnum):
     DEPLOY_DRIFTED = "deploy.drifted"
     DEPLOY_DELETED = "deploy.deleted"
     SECRETS_APPLIED = "secrets.applied"
+    SECRETS_CLEARED = "secrets.cleared"
     ROLLOUT_PROGRESSING = "rollout.progressing"
     ROLLOUT_COMPLETE = "rollout.complete"
     ROLLOUT_STALLED = "rollout.stalled"
@@ -136,6 +137,7 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.DEPLOY_DRIFTED: _spec("fields", logging.WARNING),
     Event.DEPLOY_DELETED: _spec(level=logging.WARNING),
     Event.SECRETS_APPLIED: _spec("secret apply_ms"),
+    Event.SECRETS_CLEARED: _spec("secret apply_ms", logging.WARNING),
     Event.ROLLOUT_PROGRESSING: _spec(_ROLLOUT),
     Event.ROLLOUT_COMPLETE: _spec(f"{_ROLLOUT} rollout_ms kubelet_ms observed_ms"),
     Event.ROLLOUT_STALLED: _spec(f"{_ROLLOUT} output", logging.ERROR),

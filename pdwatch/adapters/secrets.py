@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from pdwatch.adapters.tree import open_regular, printable
@@ -21,10 +22,17 @@ def read_secrets(root: Path) -> dict[str, bytes]:
     are skipped.
 
     Raises:
-        SourceError: They can't be read, or make no Secret; the message never shows their content.
+        SourceError: They can't be read, or make no Secret, or are a link to something that is not there; the
+            message never shows their content.
     """
-    secrets = _read_directory(root / SECRETS_DIRECTORY)
-    file = root / SECRETS_FILE
+    directory, file = root / SECRETS_DIRECTORY, root / SECRETS_FILE
+    for place in (directory, file):
+        if place.is_symlink() and not os.path.lexists(os.path.realpath(place)):
+            raise SourceError(
+                f"{place} leads to {os.path.realpath(place)}, which is not there",
+                remedy="bring it back, or remove the link if there are to be no secrets",
+            )
+    secrets = _read_directory(directory)
     content = _read(file)
     if content is not None:
         secrets |= parse_secrets(content, path=str(file))

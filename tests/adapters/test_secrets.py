@@ -220,3 +220,12 @@ def test_a_secret_holds_a_mebibyte_in_all(tmp_path: Path) -> None:
         SourceError, match="the secrets take 1048577 bytes, and a Kubernetes Secret holds 1048576"
     ):
         read_secrets(tmp_path)
+
+
+@pytest.mark.parametrize("name", [".secrets.yaml", ".secrets"])
+def test_a_link_to_what_is_not_there_is_an_error_since_no_secrets_would_be_another_thing(
+    tmp_path: Path, name: str
+):
+    (tmp_path / name).symlink_to(tmp_path / "vault" / "locked")
+    with pytest.raises(SourceError, match=r"vault/locked, which is not there"):
+        read_secrets(tmp_path)

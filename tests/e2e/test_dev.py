@@ -178,7 +178,7 @@ async def test_local_secrets_reach_the_nodes_a_changed_one_the_next_run_and_none
     node = """\
 import type { Context } from "pipedreamer";
 export default function run(ctx: Context): Promise<number> {
-  const { token } = ctx.secrets.tracker;
+  const token = ctx.secrets.tracker?.token ?? "";
   ctx.log.info("the token is", token);
   return Promise.resolve(token.length);
 }
@@ -192,6 +192,9 @@ export default function run(ctx: Context): Promise<number> {
         await dev.daemon.until("secrets.applied", since=mark)
         assert await dev.run() == {"greet": len("canary-two-longer")}
         assert "deploy.applied" not in dev.daemon.events(since=mark)
+        (hello / ".secrets.yaml").unlink()
+        await dev.daemon.until("secrets.cleared", since=mark)
+        assert await dev.run() == {"greet": 0}
         log = "".join(dev.daemon.raw)
     assert "the token is" in log
     assert "canary" not in log

@@ -59,6 +59,13 @@ async def test_everything_that_the_daemon_does_it_may_do(
         await daemon.until("deploy.deleted", since=mark)
         applied = await daemon.until("deploy.applied", since=mark)
         await daemon.until("rollout.complete", since=daemon.lines.index(applied))
+        mark = daemon.mark
+        put = json.dumps({"data": {"theirs": "eA=="}})
+        await testbed.kubectl("patch", "secret", "hello-secrets", "-n", namespace, "--patch", put)
+        (hello / ".secrets.yaml").unlink()
+        await daemon.until("secrets.cleared", since=mark)
+        left = await testbed.kubectl("get", "secret", "hello-secrets", "-n", namespace, "-o", "json")
+        assert json.loads(left)["data"] == {"theirs": "eA=="}
         assert await daemon.stop() == 0
     assert_nothing_was_refused(daemon)
 
