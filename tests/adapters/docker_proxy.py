@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import aiohttp
 from aiohttp import web
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 _PASSED_ON = {"Content-Type", "X-Registry-Auth"}
 
-Fault = bytes | web.Response
+SILENCE = "silence"
+"""As a fault: an answer begins, and never goes on."""
+Fault = bytes | web.Response | Literal["silence"]
 """Bytes that an answer ends with, before the connection is cut off; or a whole other answer."""
 
 
@@ -50,6 +53,10 @@ class DockerProxy:
         if isinstance(fault, web.Response):
             await request.read()
             return fault
+        if fault == SILENCE:
+            silent = web.StreamResponse()
+            await silent.prepare(request)
+            await asyncio.Event().wait()
         async with (
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(self.upstream)) as session,
             session.request(
@@ -65,7 +72,7 @@ class DockerProxy:
             )
             await answer.prepare(request)
             async for chunk in upstream.content.iter_any():
-                await answer.write(chunk if fault is None else chunk + fault)
+                await answer.write(chunk + fault if isinstance(fault, bytes) else chunk)
                 if fault is not None:
                     assert request.transport
                     request.transport.abort()
