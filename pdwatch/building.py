@@ -75,10 +75,17 @@ class Building:
         if revision.image == str(image.ref):
             return image.ref  # told before a later step failed
         revision.image = str(image.ref)
-        build_ms = milliseconds(image.build_s)
-        self._emit(revision, Event.BUILD_SUCCEEDED, image_id=image.id, cached=image.cached, build_ms=build_ms)
-        if revision.policy.registry is not None:
-            self._emit(revision, Event.PUBLISH_SUCCEEDED, publish_ms=milliseconds(image.publish_s))
+        pushed, publish_ms = revision.policy.registry is not None, milliseconds(image.publish_s)
+        self._emit(
+            revision,
+            Event.BUILD_SUCCEEDED,
+            image_id=image.id,
+            cached=image.cached,
+            build_ms=milliseconds(image.build_s),
+            tag_ms=None if pushed else publish_ms,
+        )
+        if pushed:
+            self._emit(revision, Event.PUBLISH_SUCCEEDED, publish_ms=publish_ms)
         return image.ref
 
     @asynccontextmanager
