@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +47,12 @@ class Daemon:
                 seen += 1
             return seen < len(self.lines)
 
-        async with asyncio.timeout(WAIT_S), self._written:
-            await self._written.wait_for(lambda: found() or self._ended)
-        assert found(), f"no {event} {fields} in the log:\n{''.join(self.raw[-40:])}"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_S), self._written:
+                await self._written.wait_for(lambda: found() or self._ended)
+        if not found():
+            failure = AssertionError if self._ended else TimeoutError
+            raise failure(f"no {event} {fields} in the log:\n{''.join(self.raw[-40:])}")
         return self.lines[seen]
 
     def events(self, *, since: int = 0, workflow: str | None = None) -> list[str]:
