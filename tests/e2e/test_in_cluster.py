@@ -127,6 +127,7 @@ def fitted(testbed: Testbed, namespace: str, image: str, docker_port: int) -> st
     pod["volumes"] = [each for each in pod["volumes"] if each["name"] not in {"docker", "workflows"}]
     pod["volumes"].append({"name": "workflows", "emptyDir": {}})
     container["volumeMounts"] = [each for each in container["volumeMounts"] if each["name"] != "docker"]
+    container["livenessProbe"]["periodSeconds"] = 10
     created = {key: container[key] for key in ("image", "securityContext")}
     mounts = [{"name": "workflows", "mountPath": "/workflows"}]
     pod["initContainers"] = [{**created, "name": "init", "args": ["init", "hello"], "volumeMounts": mounts}]
@@ -150,32 +151,55 @@ async def test_a_workflow_is_rolled_out_by_a_pod_with_the_rights_of_rbac_yaml(
             assert line["event"] == "rollout.complete", line
             health = json.loads(await testbed.pod_http(namespace, line["workflow"], "/health"))
             assert health["sourceDigest"] == line["source_digest"]
+            await stand_still(testbed, namespace)
+            await started_again(testbed, namespace)
             await testbed.kubectl("delete", "deployment", "pdwatch", "-n", namespace)
     finally:
         await testbed.kubectl("delete", "--filename=-", "--wait=false", document=rights)
 
 
+async def stand_still(testbed: Testbed, namespace: str) -> None:
+    """Stop the daemon in its pod as a debugger would: it is there, and answers nothing."""
+    stop = "import os, signal; os.kill(1, signal.SIGSTOP)"
+    in_pod = ("exec", "deployment/pdwatch", "-n", namespace, "--", "/opt/pdwatch/bin/python", "-c", stop)
+    await testbed.kubectl(*in_pod)
+
+
+async def started_again(testbed: Testbed, namespace: str) -> None:
+    """Wait until the kubelet has started the container once more."""
+    count = 'jsonpath={.status.containerStatuses[0].restartCount}{"\\n"}'
+    pods = ("get", "pods", "--selector=app.kubernetes.io/name=pdwatch", "-n", namespace)
+    async for line in lines_of(testbed, *pods, "--watch", "-o", count):
+        if line.strip() == b"1":
+            return
+
+
 async def told(testbed: Testbed, namespace: str, *events: str) -> dict[str, Any]:
-    """Return the first line of one of the events in the daemon's log, which is read as it comes."""
+    """Return the first line of one of the events in the daemon's log, once its probe calls it ready."""
     rolled_out = ("rollout", "status", "deployment/pdwatch", "-n", namespace, f"--timeout={WAIT_S}s")
     await testbed.kubectl(*rolled_out)
+    log = ("logs", "--follow", "deployment/pdwatch", "-n", namespace)
+    async for raw in lines_of(testbed, *log):
+        line: dict[str, Any] = json.loads(raw) if raw.startswith(b"{") else {}
+        if line.get("event") in events:
+            return line
+    raise AssertionError
+
+
+async def lines_of(testbed: Testbed, *arguments: str) -> AsyncIterator[bytes]:
+    """Yield what a kubectl prints that goes on for long, and end it with the reader."""
     process = await asyncio.create_subprocess_exec(
-        *("kubectl", "logs", "--follow", "deployment/pdwatch", "-n", namespace),
-        env=testbed.environment,
-        stdout=asyncio.subprocess.PIPE,
+        "kubectl", *arguments, env=testbed.environment, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    lines: list[str] = []
+    lines: list[bytes] = []
     try:
         async with asyncio.timeout(WAIT_S):
-            async for raw in process.stdout:
-                lines.append(raw.decode())
-                line = json.loads(raw) if raw.startswith(b"{") else {}
-                if line.get("event") in events:
-                    assert isinstance(line, dict)
-                    return line
+            async for line in process.stdout:
+                lines.append(line)
+                yield line
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
-    raise AssertionError("".join(lines))
+    raise AssertionError(b"".join(lines).decode())
