@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 _QUANTITY = re.compile(
     r"(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))"
@@ -26,6 +27,7 @@ _SMALLEST_BINARY = 1024
 """The API server writes smaller numbers of bytes without a binary suffix."""
 
 
+@lru_cache(maxsize=256)  # most workflows have the same few, and each look at one reads them all
 def parse_quantity(text: str) -> Fraction:
     """Return the value, rounded away from zero to whole thousandths as Kubernetes does.
 
