@@ -6,7 +6,7 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import aiohttp
 from aiohttp import web
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PASSED_ON = {"Content-Type", "X-Registry-Auth"}
 
-SILENCE = "silence"
+SILENCE: Final = "silence"
 """As a fault: an answer begins, and never goes on."""
 Fault = bytes | web.Response | Literal["silence"]
 """Bytes that an answer ends with, before the connection is cut off; or a whole other answer."""

@@ -29,6 +29,8 @@ def answer(status: int, body: object = None, **headers: object) -> bytes:
 
 KUBE_SYSTEM = answer(200, {"metadata": {"uid": "1"}})
 """For the question that comes before the first write: which cluster is this?"""
+PATH = "/apis/apps/v1/namespaces/dev/deployments/hello"
+OK = answer(200, {"kind": "Deployment"})
 
 
 @dataclass(slots=True)

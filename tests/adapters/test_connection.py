@@ -1,18 +1,16 @@
+"""Requests to an API server that answers, refuses, or fails in the middle."""
+
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
-import ssl
 import subprocess
 import sys
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdwatch.adapters.kubernetes import credentials
 from pdwatch.adapters.kubernetes.connection import connect
 from pdwatch.errors import (
     ApplyConflictError,
@@ -24,30 +22,15 @@ from pdwatch.errors import (
     NotFoundError,
     PdwatchError,
     ResourceExpiredError,
-    SettingsError,
     UnauthorizedError,
 )
-from tests.adapters.kubeconfigs import exec_plugin, kubeconfig, plugin_calls
-from tests.adapters.scripted_server import HANG, KUBE_SYSTEM, RESET, answer, scripted_server
+from tests.adapters.kubeconfigs import kubeconfig
+from tests.adapters.scripted_server import HANG, KUBE_SYSTEM, OK, PATH, RESET, answer, scripted_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-PATH = "/apis/apps/v1/namespaces/dev/deployments/hello"
-EXEC = "client.authentication.k8s.io/v1"
-CANARY = "canary-9f8e7d6c"
-OK = answer(200, {"kind": "Deployment"})
-
-
-@pytest.fixture(autouse=True)
-def _nothing_around_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither this machine's kubeconfig nor its proxies nor its service account."""
-    names = ("KUBECONFIG", "CREDENTIALS_DIRECTORY", "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY")
-    for name in (*names, "NETRC"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(credentials, "SERVICE_ACCOUNT", tmp_path / "no-service-account")
+pytestmark = pytest.mark.usefixtures("nothing_around_us")
 
 
 def status(code: int, message: str, *causes: dict[str, str]) -> bytes:
@@ -62,197 +45,6 @@ async def test_the_answer_is_the_json_object_the_server_sent(tmp_path: Path) -> 
         assert await api.request("GET", PATH, query={"labelSelector": "a=b"}) == {"kind": "Deployment"}
         assert server.requests[0].startswith(f"GET {PATH}?labelSelector=a%3Db HTTP/1.1\r\n")
         assert server.sent("Authorization") == ["Bearer a-token"]
-
-
-class TestFindingTheCluster:
-    async def test_without_any_kubeconfig_the_error_lists_where_it_looked(self) -> None:
-        with pytest.raises(
-            SettingsError, match=r"looked for .*/home/\.kube/config and for a pod's"
-        ) as caught:
-            await connect().__aenter__()
-        assert "KUBECONFIG" in str(caught.value.remedy)
-
-    async def test_a_kubeconfig_that_is_named_and_missing_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(SettingsError, match=r"missing\.yaml"):
-            await connect(kubeconfig=tmp_path / "missing.yaml").__aenter__()
-
-    async def test_the_home_directory_s_kubeconfig_is_used(self, tmp_path: Path) -> None:
-        (tmp_path / "home" / ".kube").mkdir(parents=True)
-        kubeconfig(tmp_path / "home" / ".kube" / "config", "https://from.home:6443")
-        async with connect() as api:
-            assert (api.context, api.namespace, api.server) == ("here", "default", "https://from.home:6443")
-
-    @pytest.mark.parametrize(
-        ("credential", "variable", "expected"),
-        [
-            pytest.param(True, False, "https://from.credential:6443", id="it comes before the one at home"),
-            pytest.param(True, True, "https://from.variable:6443", id="KUBECONFIG comes before it"),
-            pytest.param(False, False, "https://from.home:6443", id="the service has other credentials only"),
-        ],
-    )
-    async def test_a_service_s_credential_kubeconfig_is_used(
-        self,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        *,
-        credential: bool,
-        variable: bool,
-        expected: str,
-    ) -> None:
-        (tmp_path / "home" / ".kube").mkdir(parents=True)
-        kubeconfig(tmp_path / "home" / ".kube" / "config", "https://from.home:6443")
-        (tmp_path / "credentials").mkdir()
-        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
-        if credential:
-            kubeconfig(tmp_path / "credentials" / "kubeconfig", "https://from.credential:6443")
-        if variable:
-            named = kubeconfig(tmp_path / "named", "https://from.variable:6443")
-            monkeypatch.setenv("KUBECONFIG", str(named))
-        async with connect() as api:
-            assert api.server == expected
-
-    async def test_kubeconfig_may_name_several_files_and_the_first_wins(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        one = kubeconfig(tmp_path / "one", "https://one:6443", namespace="first")
-        two = tmp_path / "two"
-        two.write_text(
-            kubeconfig(two, "https://two:6443", namespace="second").read_text().replace("here", "there")
-        )
-        monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'missing'}:{one}:{two}")
-        async with connect(context="here") as api:
-            assert (api.server, api.namespace) == ("https://one:6443", "first")
-        async with connect(context="there") as api:
-            assert api.namespace == "second"
-
-    async def test_an_unknown_context_is_an_error_that_lists_the_known_ones(self, tmp_path: Path) -> None:
-        with pytest.raises(SettingsError, match="there is no context elsewhere") as caught:
-            await connect(
-                context="elsewhere", kubeconfig=kubeconfig(tmp_path / "config", "https://it")
-            ).__aenter__()
-        assert caught.value.remedy == "there are: here"
-
-    async def test_paths_in_a_kubeconfig_count_from_its_own_directory(self, tmp_path: Path) -> None:
-        certificate(tmp_path)
-        path = kubeconfig(tmp_path / "config", "https://it:6443")
-        path.write_text(path.read_text().replace("server:", "certificate-authority: ca.crt\n    server:"))
-        async with connect(kubeconfig=path) as api:
-            assert api.server == "https://it:6443"
-
-    async def test_in_a_pod_the_service_account_is_used_and_its_rotated_token_read(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        account = tmp_path / "serviceaccount"
-        account.mkdir()
-        for name, content in {"token": "first", "ca.crt": certificate(tmp_path), "namespace": "team"}.items():
-            (account / name).write_text(content)
-        monkeypatch.setattr(credentials, "SERVICE_ACCOUNT", account)
-        async with scripted_server([OK, answer(401, {}), OK]) as server:
-            host, port = server.url.removeprefix("http://").split(":")
-            monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
-            monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
-            loaded = await credentials.load_credentials(context=None, kubeconfig=None)
-            assert (loaded.context, loaded.namespace, loaded.server) == (
-                None,
-                "team",
-                f"https://{host}:{port}",
-            )
-            assert loaded.authorization == {"Authorization": "Bearer first"}
-            assert loaded.expires_at is not None
-            (account / "token").write_text("second\n")
-            loaded = await credentials.load_credentials(context=None, kubeconfig=None)
-            assert loaded.authorization == {"Authorization": "Bearer second"}
-
-
-def certificate(tmp_path: Path) -> str:
-    out = tmp_path / "ca.crt"
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-subj",
-            "/CN=authority",
-            "-keyout",
-            str(tmp_path / "ca.key"),
-            "-out",
-            str(out),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return out.read_text()
-
-
-def signed(tmp_path: Path, name: str) -> None:
-    """Write NAME.crt and NAME.key, signed by the authority of :func:`certificate`."""
-    key, request, extensions = tmp_path / f"{name}.key", tmp_path / f"{name}.csr", tmp_path / "extensions"
-    extensions.write_text("subjectAltName = IP:127.0.0.1")
-    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}"]
-    authority = ["-CA", tmp_path / "ca.crt", "-CAkey", tmp_path / "ca.key", "-CAcreateserial"]
-    out = ["-extfile", extensions, "-out", tmp_path / f"{name}.crt"]
-    for command in (
-        ["openssl", "req", *new, "-keyout", key, "-out", request],
-        ["openssl", "x509", "-req", "-in", request, *authority, *out],
-    ):
-        subprocess.run([str(part) for part in command], check=True, capture_output=True)
-
-
-def without(key: str) -> Callable[[str], str]:
-    return lambda text: "\n".join(line for line in text.splitlines() if key not in line)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        pytest.param(lambda _: "", "it is empty", id="empty"),
-        pytest.param(lambda _: f"- {CANARY}", "not laid out as one", id="a list"),
-        pytest.param(lambda text: text + "\n: : [", "while parsing", id="no YAML"),
-        pytest.param(without("current-context"), "no current context is set", id="no current context"),
-        pytest.param(without("server:"), "cluster it has no server", id="no server"),
-        pytest.param(lambda text: text.replace("https://it", "it:6443"), "has no server of", id="no URL"),
-        pytest.param(lambda text: text.replace("user: me", "user: you"), "names user you", id="no user"),
-        pytest.param(
-            lambda text: text.replace("cluster: it", "cluster: at"), "names cluster at", id="no cluster"
-        ),
-        pytest.param(
-            lambda text: text.replace("token:", "exec: {command: x}\n    token:"),
-            "missing key 'apiVersion'",
-            id="half an exec plugin",
-        ),
-        pytest.param(
-            lambda text: text.replace("token:", "exec: {apiVersion: v, command: x, env: [{}]}\n    token:"),
-            "Expected key name in",
-            id="an exec plugin with half a variable, which the library shows with all that is around it",
-        ),
-        pytest.param(
-            lambda text: text.replace("token:", "auth-provider: {name: oidc, x: 1}\n    token:"),
-            "oidc: missing configuration",
-            id="half an auth provider",
-        ),
-        pytest.param(
-            lambda text: text.replace("token:", "client-certificate: /nowhere/me.crt\n    token:"),
-            "/nowhere/me.crt",
-            id="a certificate that is missing",
-        ),
-    ],
-)
-async def test_a_broken_kubeconfig_is_an_error_that_names_the_file_and_never_its_secrets(
-    tmp_path: Path, spoil: Callable[[str], str], said: str, caplog: pytest.LogCaptureFixture, capfd: Any
-) -> None:
-    path = kubeconfig(tmp_path / "config", "https://it", user={"token": CANARY, "password": CANARY})
-    path.write_text(spoil(path.read_text()))
-    with pytest.raises((SettingsError, UnauthorizedError)) as caught:
-        await connect(kubeconfig=path).__aenter__()
-    assert said in caught.value.message
-    assert str(path) in caught.value.message
-    assert CANARY not in f"{caught.value.message} {caught.value.remedy} {caught.value.fields}"
-    assert CANARY not in caplog.text + "".join(capfd.readouterr())
 
 
 class TestFaults:
@@ -374,170 +166,6 @@ async def test_a_refusal_becomes_the_error_of_its_cause_in_the_server_s_words(
             await api.request("PATCH", PATH, body={})
     assert type(caught.value) is error
     assert said in caught.value.message
-
-
-class TestCredentials:
-    @staticmethod
-    def token(value: str, lifetime: timedelta | None = None) -> str:
-        ends = (
-            f', "expirationTimestamp": "{datetime.now(UTC) + lifetime:%Y-%m-%dT%H:%M:%SZ}"'
-            if lifetime
-            else ""
-        )
-        return (
-            'echo \'{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",'
-            f' "status": {{"token": "\'"{value}"\'"{ends}}}}}\''
-        )
-
-    async def test_a_plugin_s_token_is_used_until_it_ends(self, tmp_path: Path) -> None:
-        user = exec_plugin(tmp_path / "plugin", self.token("token-$calls", timedelta(hours=1)))
-        async with (
-            scripted_server([OK, OK]) as server,
-            connect(kubeconfig=kubeconfig(tmp_path / "config", server.url, user=user)) as api,
-        ):
-            await api.request("GET", PATH)
-            await api.request("GET", PATH)
-            assert server.sent("Authorization") == ["Bearer token-1", "Bearer token-1"]
-
-    async def test_a_token_about_to_end_is_renewed_before_it_is_sent(self, tmp_path: Path) -> None:
-        user = exec_plugin(tmp_path / "plugin", self.token("token-$calls", timedelta(seconds=1)))
-        async with (
-            scripted_server([OK, OK]) as server,
-            connect(kubeconfig=kubeconfig(tmp_path / "config", server.url, user=user)) as api,
-        ):
-            await api.request("GET", PATH)
-            await api.request("GET", PATH)
-            assert server.sent("Authorization") == ["Bearer token-2", "Bearer token-3"]
-
-    async def test_a_token_that_is_refused_is_renewed_once(self, tmp_path: Path) -> None:
-        user = exec_plugin(tmp_path / "plugin", self.token("token-$calls"))
-        async with (
-            scripted_server([answer(401, {}), OK]) as server,
-            connect(kubeconfig=kubeconfig(tmp_path / "config", server.url, user=user)) as api,
-        ):
-            assert await api.request("GET", PATH) == {"kind": "Deployment"}
-            assert server.sent("Authorization") == ["Bearer token-1", "Bearer token-2"]
-
-    async def test_requests_that_meet_the_same_refusal_renew_the_token_together(self, tmp_path: Path) -> None:
-        user = exec_plugin(tmp_path / "plugin", self.token("token-$calls"))
-        async with (
-            scripted_server([answer(401, {})] * 5 + [OK] * 5) as server,
-            connect(kubeconfig=kubeconfig(tmp_path / "config", server.url, user=user)) as api,
-        ):
-            async with asyncio.TaskGroup() as group:
-                for _ in range(5):
-                    group.create_task(api.request("GET", PATH))
-            assert plugin_calls(tmp_path / "plugin") == 2
-
-    async def test_a_kubeconfig_written_anew_is_read_after_a_refusal(self, tmp_path: Path) -> None:
-        async with scripted_server([answer(401, {}), OK]) as server:
-            path = kubeconfig(tmp_path / "config", server.url, user={"token": "old"})
-            async with connect(kubeconfig=path) as api:
-                kubeconfig(path, server.url, user={"token": "new"})
-                assert await api.request("GET", PATH)
-            assert server.sent("Authorization") == ["Bearer old", "Bearer new"]
-
-    @pytest.mark.parametrize(
-        ("script", "said"),
-        [
-            pytest.param(
-                "echo please log in >&2; exit 3", "exec: process returned 3. please log in", id="fails"
-            ),
-            pytest.param("echo garbage", "exec: failed to decode process output", id="garbage"),
-            pytest.param("echo '{}'", "exec: malformed response", id="no credential"),
-        ],
-    )
-    async def test_a_plugin_that_fails_is_named_with_what_it_said(
-        self, tmp_path: Path, script: str, said: str, capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        user = exec_plugin(tmp_path / "plugin", script)
-        with pytest.raises(UnauthorizedError) as caught:
-            await connect(kubeconfig=kubeconfig(tmp_path / "config", "https://it", user=user)).__aenter__()
-        assert f"credential plugin {tmp_path}/plugin failed: {said}" in caught.value.message
-        assert "".join(capfd.readouterr()) == ""
-
-    async def test_a_plugin_that_is_not_installed_is_named(self, tmp_path: Path) -> None:
-        user = {"exec": {"apiVersion": EXEC, "command": "no-such-plugin"}}
-        with pytest.raises(UnauthorizedError, match="no-such-plugin failed: it is not installed"):
-            await connect(kubeconfig=kubeconfig(tmp_path / "config", "https://it", user=user)).__aenter__()
-
-    async def test_a_plugin_that_hangs_is_given_up(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(credentials, "PLUGIN_TIMEOUT_S", 0.1)
-        user = exec_plugin(tmp_path / "plugin", "exec sleep 60")
-        with pytest.raises(UnauthorizedError, match="has not answered within"):
-            await connect(kubeconfig=kubeconfig(tmp_path / "config", "https://it", user=user)).__aenter__()
-
-    async def test_the_password_of_a_netrc_is_not_for_the_api_server(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        (tmp_path / "netrc").write_text("default login somebody password secret\n")
-        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-        async with (
-            scripted_server([OK]) as server,
-            connect(kubeconfig=kubeconfig(tmp_path / "config", server.url)) as api,
-        ):
-            await api.request("GET", PATH)
-            assert server.sent("Authorization") == ["Bearer a-token"]
-
-    async def test_the_environment_s_proxy_is_used(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        async with scripted_server([OK]) as proxy:
-            monkeypatch.setenv("http_proxy", proxy.url)
-            async with connect(kubeconfig=kubeconfig(tmp_path / "config", "http://far.invalid:80")) as api:
-                await api.request("GET", PATH)
-            assert proxy.requests[0].startswith(f"GET http://far.invalid{PATH} ")
-
-
-class TestCertificates:
-    """A server that asks for client certificates, and an authority that has signed all of them."""
-
-    @pytest.fixture
-    def tls(self, tmp_path: Path) -> ssl.SSLContext:
-        certificate(tmp_path)
-        for name in ("server", "first", "second"):
-            signed(tmp_path, name)
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tmp_path / "ca.crt")
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
-        return context
-
-    @staticmethod
-    def trusting(path: Path) -> Path:
-        path.write_text(path.read_text().replace("server:", "certificate-authority: ca.crt\n    server:"))
-        return path
-
-    async def test_the_kubeconfig_s_certificate_says_who_we_are(
-        self, tmp_path: Path, tls: ssl.SSLContext
-    ) -> None:
-        user = {"client-certificate": "first.crt", "client-key": "first.key"}
-        async with (
-            scripted_server([OK], tls=tls) as server,
-            connect(kubeconfig=self.trusting(kubeconfig(tmp_path / "config", server.url, user=user))) as api,
-        ):
-            assert await api.request("GET", PATH)
-            assert server.peers == ["first"]
-            assert server.sent("Authorization") == [None]
-
-    async def test_a_certificate_that_is_refused_is_replaced_on_connections_of_its_own(
-        self, tmp_path: Path, tls: ssl.SSLContext
-    ) -> None:
-        for call, name in enumerate(("first", "second"), start=1):
-            status = {
-                "clientCertificateData": (tmp_path / f"{name}.crt").read_text(),
-                "clientKeyData": (tmp_path / f"{name}.key").read_text(),
-            }
-            credential = {"apiVersion": EXEC, "kind": "ExecCredential", "status": status}
-            (tmp_path / f"{call}.json").write_text(json.dumps(credential))
-        user = exec_plugin(tmp_path / "plugin", f"cat {tmp_path}/$calls.json")
-        async with (
-            scripted_server([answer(401, {}), OK], tls=tls) as server,
-            connect(kubeconfig=self.trusting(kubeconfig(tmp_path / "config", server.url, user=user))) as api,
-        ):
-            assert await api.request("GET", PATH)
-            assert server.peers == ["first", "second"]
 
 
 class TestStreams:

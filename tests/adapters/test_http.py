@@ -157,7 +157,10 @@ async def test_workflows_are_told_as_documented(endpoint: Endpoint):
 async def test_metrics_come_as_prometheus_expects(endpoint: Endpoint):
     async with endpoint.session.get("/metrics") as response:
         assert response.headers["Content-Type"].startswith("text/plain; version=")
-        assert 'pdwatch_workflow_running{namespace="dev",target="kubernetes",workflow="hello"} 1.0' in await response.text()
+        assert (
+            'pdwatch_workflow_running{namespace="dev",target="kubernetes",workflow="hello"} 1.0'
+            in await response.text()
+        )
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics", "/api/v1/workflows", "/api/v1/events", "/other"])
