@@ -80,7 +80,7 @@ class WorkflowDiscovery:
             touched = affected(changed, known, is_file=Path.is_file, is_directory=Path.is_dir)
             if changed:
                 for root in touched.workflows:
-                    self._queue.add(root, cause="save", saved=True)
+                    self._queue.add(root, cause="save", saved=True, noticed_at=self._watcher.noticed_at)
             else:
                 await self._resync(tuple(known), next(beats))
             if touched.discover:

@@ -58,6 +58,9 @@ class SourceReader(Protocol):
 class SourceWatcher(Protocol):
     """Tells which paths changed; carries no more than that, since the files say the rest."""
 
+    noticed_at: float | None
+    """When, in loop time (seconds), the first of the latest batch of changes was noticed."""
+
     def changes(self, roots: Sequence[Path]) -> AsyncIterator[frozenset[Path]]:
         """Yield batches of changed absolute paths under ``roots``.
 

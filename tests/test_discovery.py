@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+NOTICED_AT = 7.0
+
+
 class Told:
     """Yields the batches it was given."""
 
     def __init__(self, *batches: frozenset[Path]) -> None:
         self._batches = batches
+        self.noticed_at: float | None = NOTICED_AT
 
     async def changes(self, roots: Sequence[Path]) -> AsyncIterator[frozenset[Path]]:
         for batch in self._batches:
@@ -32,9 +36,13 @@ class Queue:
 
     def __init__(self) -> None:
         self.added: list[tuple[str, str, bool]] = []
+        self.noticed_at: list[float | None] = []
 
-    def add(self, key: Path, *, cause: str, saved: bool = False) -> None:
+    def add(
+        self, key: Path, *, cause: str, saved: bool = False, noticed_at: float | None = None
+    ) -> None:
         self.added.append((key.name, cause, saved))
+        self.noticed_at.append(noticed_at)
 
     def refresh(self, key: Path, *, cause: str) -> None:
         self.add(key, cause=cause)
@@ -67,6 +75,7 @@ async def test_a_saved_file_queues_its_workflow_as_a_save(tmp_path: Path):
     root = workflow(tmp_path / "hello")
     queue, _ = await follow(tmp_path, frozenset({root / "workflow.yaml"}), known=[root])
     assert queue.added == [("hello", "save", True)]
+    assert queue.noticed_at == [NOTICED_AT], "its time counts from there, not from when it had settled"
 
 
 async def test_a_beat_queues_everything_without_calling_it_a_save(tmp_path: Path):

@@ -42,11 +42,15 @@ class Work:
     tracked: TrackedWorkflows
     causes: list[str] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
+    settled_s: list[float] = field(default_factory=list)
+    """How long after each save was noticed it was told."""
     worked: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def take(self, slot: Slot[Path]) -> None:
         slot.take()
         cause = slot.cause
+        if slot.saved_at is not None:
+            self.settled_s.append(slot.added_at - slot.saved_at)
         snapshot = await self.source.scan(slot.key)
         self.tracked.track(slot.key).revision = Revision(snapshot=snapshot, namespace="any", policy=POLICY)
         async with self.worked:
@@ -162,6 +166,13 @@ async def test_a_save_is_read_once_and_built_once(root: Path, save: Callable[[Pa
 
         assert work.scans == len(["the save", "the end"])
         assert len(work.digests) == len(["before", "the save", "the end"])
+
+
+async def test_a_save_counts_from_its_first_event_and_not_from_when_it_had_settled(root: Path):
+    async with watched(root) as work:
+        vim(root / "nodes/greet.ts")
+        await work.until(lambda: work.scans == 1)
+    assert work.settled_s[0] >= SETTLE_S
 
 
 def git(root: Path, *arguments: str) -> None:

@@ -54,6 +54,8 @@ class Doorbell:
         self._loop = asyncio.get_running_loop()
         self._rung = asyncio.Event()
         self._rung_at = 0.0
+        self.first_rung_at = 0.0
+        """When, in loop time, the first happened of what :meth:`settled` waits for the end of."""
         self.overflowed = False
         """Whether so much happened at once that the kernel dropped some of it; stays until it is reset."""
         self._descriptor = _require(_LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify")
@@ -98,6 +100,8 @@ class Doorbell:
         self.overflowed |= any(mask & _IN_Q_OVERFLOW for mask in masks)
         if any(not mask & _IN_IGNORED for mask in masks):
             self._rung_at = self._loop.time()
+            if not self._rung.is_set():
+                self.first_rung_at = self._rung_at
             self._rung.set()
 
 

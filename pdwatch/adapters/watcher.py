@@ -65,6 +65,8 @@ class FileWatcher:
         self._longest_s = longest_s
         self.beat_s = beat_s
         """Another one counts from the next :meth:`changes` on."""
+        self.noticed_at: float | None = None
+        """See :class:`pdwatch.ports.SourceWatcher`."""
         self._heartbeats = heartbeats or Heartbeats()
 
     async def changes(self, roots: Sequence[Path]) -> AsyncGenerator[frozenset[Path]]:
@@ -109,6 +111,7 @@ class FileWatcher:
                 rang = await bell.rings(within_s=max(0.0, min(tick_s, beat_at - clock())))
                 show_life(_PROMISE_S)
                 if rang:
+                    self.noticed_at = bell.first_rung_at
                     await bell.settled(quiet_s=self._settle_s, at_most_s=self._longest_s)
                     batch = await _gathered(notify)
                     yield batch
