@@ -11,16 +11,10 @@ import pytest
 
 from pdwatch.adapters.files import FileSource
 from pdwatch.errors import NotFoundError, SourceError
-from tests.adapters.workflow_files import WORKFLOW, problems, scan, write
+from tests.adapters.workflow_files import WORKFLOW, paths, problems, scan, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from pdwatch.core.model import SourceSnapshot
-
-
-def paths(snapshot: SourceSnapshot) -> list[str]:
-    return [file.path for file in snapshot.files]
 
 
 async def test_a_snapshot_holds_what_ships_with_sizes_and_digests(root: Path) -> None:
