@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from pdwatch.core.image_config import EMPTY_LAYER, archive_config_name, archive_manifest, normal_config
+from pdwatch.core.image_config import (
+    EMPTY_LAYER,
+    archive_config_name,
+    archive_manifest,
+    normal_config,
+    with_layer,
+)
 
 BASE = {"RootFS": {"Layers": ["sha256:b1", "sha256:b2"]}}
 DOCKERFILE = """\
@@ -124,3 +130,12 @@ def test_the_archive_names_every_layer_and_reference() -> None:
         }
     ]
     assert archive_config_name(config) == f"{config.id.removeprefix('sha256:')}.json"
+
+
+def test_a_layer_on_a_parent_image_gives_the_configuration_of_the_whole_dockerfile() -> None:
+    parent = built("sha256:e")
+    parent["Config"] |= {"Cmd": ["/bin/sh"], "Entrypoint": ["/base"]}
+    whole = built("sha256:e", "sha256:s")
+    whole["Config"] |= {"Entrypoint": ["/run"], "Labels": {"a": "b", "build": "1", "of": "workflow"}}
+    added = with_layer(parent, layer="sha256:s", entrypoint=["/run"], labels={"of": "workflow"})
+    assert normal(dict(added)) == normal(whole)

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdwatch.core.image_config import EMPTY_LAYER
-from pdwatch.core.retention import ABANDONED_AFTER, StoredImage, copied_from, freed_bytes, surplus
+from pdwatch.core.retention import (
+    ABANDONED_AFTER,
+    StoredImage,
+    copied_from,
+    freed_bytes,
+    surplus,
+    unused_parents,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -172,3 +179,10 @@ def test_the_images_that_an_image_was_made_with_are_in_its_history():
 def test_an_empty_layer_that_the_builder_made_no_layer_for_counts_for_nothing():
     without_workdir = [layer for layer in LAYERS if layer != EMPTY_LAYER]
     assert freed_bytes(without_workdir, STEPS, removed=3) == 3500
+
+
+def test_a_parent_image_goes_with_the_last_image_that_is_made_of_it() -> None:
+    parents = {"sha256:p": ["b", "e"], "sha256:q": ["b", "f"]}
+    images = [stored(1, layers=("b", "e", "s1")), stored(2, layers=("b", "g", "s2"))]
+    assert unused_parents(parents, images) == {"sha256:q"}
+    assert unused_parents(parents, []) == parents.keys()

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pdwatch.adapters.docker.prune import DockerImageStore
+from pdwatch.core.parent_image import PARENT_REPOSITORY
+from pdwatch.core.retention import surplus
+from tests.adapters.docker_workflow import NODE
+
+if TYPE_CHECKING:
+    import aiodocker
+
+    from pdwatch.adapters.docker.api import DockerApi
+    from tests.adapters.docker_workflow import Workflow
+
+
+async def parents(docker: aiodocker.Docker) -> set[str]:
+    return {
+        tag
+        for image in await docker.images.list()
+        for tag in image["RepoTags"] or ()
+        if tag.startswith(f"{PARENT_REPOSITORY}:")
+    }
+
+
+async def test_a_parent_image_stays_while_an_image_is_made_of_it_and_goes_with_the_last(
+    api: DockerApi, docker: aiodocker.Docker, workflow: Workflow
+) -> None:
+    workflow.save("deno.lock", json.dumps({"version": "5", "workspace": {"of": workflow.name}}))
+    store, before = DockerImageStore(api), await parents(docker)
+    for number in range(2):
+        workflow.save("nodes/greet.ts", f"{NODE}// {number}\n")
+        await workflow.build(api, way="layer")
+    (parent,) = await parents(docker) - before
+
+    async def keep(count: int) -> None:
+        images = await store.images(workflow.name)
+        removals = surplus(images, in_use=(), keep=count, now=datetime.now(UTC))
+        assert (await store.remove(removals)).count
+
+    await keep(1)
+    assert parent in await parents(docker)
+    await keep(0)
+    assert parent not in await parents(docker)
