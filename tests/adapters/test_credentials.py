@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -19,11 +20,17 @@ from tests.adapters.certificates import certificate, signed
 from tests.adapters.kubeconfigs import exec_plugin, kubeconfig, plugin_calls
 from tests.adapters.scripted_server import OK, PATH, answer, scripted_server
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 pytestmark = pytest.mark.usefixtures("nothing_around_us")
 EXEC = "client.authentication.k8s.io/v1"
+
+
+def commands_with(text: str) -> list[str]:
+    """The command lines of this machine's processes in which ``text`` is."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            found.append(path.read_text(errors="replace").replace("\0", " "))
+    return [line for line in found if text in line]
 
 
 class TestCredentials:
@@ -91,10 +98,15 @@ class TestCredentials:
         ("script", "said"),
         [
             pytest.param(
-                "echo please log in >&2; exit 3", "exec: process returned 3. please log in", id="fails"
+                "echo please log in >&2; exit 3", "exec: it ends with exit code 3: please log in", id="fails"
             ),
-            pytest.param("echo garbage", "exec: failed to decode process output", id="garbage"),
-            pytest.param("echo '{}'", "exec: malformed response", id="no credential"),
+            pytest.param("echo garbage", "exec: it prints no ExecCredential", id="garbage"),
+            pytest.param("echo '{}'", "exec: it prints no ExecCredential", id="no credential"),
+            pytest.param(
+                """echo '{"apiVersion": "v1", "status": {}}'""",
+                "exec: it answers in v1",
+                id="another version",
+            ),
         ],
     )
     async def test_a_plugin_that_fails_is_named_with_what_it_said(
@@ -111,13 +123,21 @@ class TestCredentials:
         with pytest.raises(UnauthorizedError, match="no-such-plugin failed: it is not installed"):
             await connect(kubeconfig=kubeconfig(tmp_path / "config", "https://it", user=user)).__aenter__()
 
-    async def test_a_plugin_that_hangs_is_given_up(
+    async def test_a_plugin_may_say_more_than_a_pipe_holds(self, tmp_path: Path) -> None:
+        user = exec_plugin(tmp_path / "plugin", f"seq 100000 >&2; {self.token('loud')}")
+        async with scripted_server([OK]) as server:
+            async with connect(kubeconfig=kubeconfig(tmp_path / "config", server.url, user=user)) as api:
+                await api.request("GET", PATH)
+            assert server.sent("Authorization") == ["Bearer loud"]
+
+    async def test_a_plugin_that_hangs_is_given_up_and_ended(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(credentials, "PLUGIN_TIMEOUT_S", 0.1)
-        user = exec_plugin(tmp_path / "plugin", "exec sleep 60")
+        user = exec_plugin(tmp_path / "plugin", f"exec tail -f {tmp_path}/plugin")
         with pytest.raises(UnauthorizedError, match="has not answered within"):
             await connect(kubeconfig=kubeconfig(tmp_path / "config", "https://it", user=user)).__aenter__()
+        assert commands_with(str(tmp_path)) == []
 
     async def test_the_password_of_a_netrc_is_not_for_the_api_server(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -14,6 +14,8 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+from pdwatch.adapters.kubernetes.plugin import ending_with_its_time
+
 _PACKAGE = "kubernetes_asyncio"
 
 
@@ -41,6 +43,8 @@ def library() -> Library:
 def _import_parts() -> Library:
     configuration = importlib.import_module(f"{_PACKAGE}.client.configuration")
     kube_config = importlib.import_module(f"{_PACKAGE}.config.kube_config")
+    exception = importlib.import_module(f"{_PACKAGE}.config.config_exception").ConfigException
+    vars(kube_config).update(ExecProvider=ending_with_its_time(kube_config.ExecProvider, exception))
     incluster_config = importlib.import_module(f"{_PACKAGE}.config.incluster_config")
     return Library(
         Configuration=configuration.Configuration,
