@@ -67,7 +67,9 @@ def follow(lines: Iterable[Line], *, digest: str, saved_at: float) -> Save:
     def since(event: str) -> float:
         return (written_at(first[event]) - saved_at) * 1000
 
-    phases = {EVENT: since("workflow.changed") - first["workflow.changed"]["since_save_ms"]}
+    changed = first["workflow.changed"]
+    noticed = changed.get("since_save_ms")  # absent when it was a retry that found the files at rest
+    phases = {} if noticed is None else {EVENT: since("workflow.changed") - noticed}
     phases |= {
         phase: float(first[event][field])
         for phase, event, field in FIELDS

@@ -127,7 +127,7 @@ def _growth(title: str, of_part: Iterable[Series], results: Results) -> Table:
     for name, found in by_name.items():
         figures = [_figure(found.get(size)) for size in sizes]
         first, last = found.get(sizes[0]), found.get(sizes[-1])
-        grown = f"{ratio(last.values, first.values):.2f}" if first and last else ""
+        grown = f"{ratio(last.values, first.values):.2f}" if first and last and any(first.values) else ""
         rows.append((name, *figures, grown, _goals(first, last, results)))
         if any(results.floor_of(series) for series in found.values()):
             rows.append((f"… x {next(iter(found.values())).floor}", *_ratios(found, sizes, results), "", ""))

@@ -66,6 +66,13 @@ def test_a_phase_that_was_not_logged_is_part_of_the_rest():
     assert saved(CHANGED, SUCCEEDED, APPLIED).phases["rest"] == pytest.approx(6, abs=0.01)
 
 
+def test_when_it_was_not_noticed_as_a_save_its_event_is_part_of_the_rest():
+    retried = {key: value for key, value in CHANGED.items() if key != "since_save_ms"}
+    phases = saved(retried, STARTED, SUCCEEDED, APPLIED).phases
+    assert "event" not in phases
+    assert phases["rest"] == pytest.approx(8, abs=0.01)
+
+
 def test_without_a_rollout_there_is_no_completion():
     assert saved(CHANGED, SUCCEEDED, APPLIED).complete_ms is None
 
