@@ -8,6 +8,7 @@ group and times are 0 here, as in the build context. The rest is what differs be
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -121,28 +122,30 @@ def _record(key: str, value: str) -> bytes:
 def _block(
     name: str, kind: bytes, dialect: TarDialect, *, size: int, link: str = "", prefix: str = ""
 ) -> bytes:
+    owner, ends = _constant_fields(kind, dialect)
+    fields = (
+        _field(_ascii(name), _NAME),
+        owner,
+        b"%011o\0%011o\0        " % (size, 0),
+        kind,
+        _field(_ascii(link), _LINK),
+        ends,
+        _field(_ascii(prefix), _PREFIX),
+        bytes(12),
+    )
+    block = b"".join(fields)
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+@cache
+def _constant_fields(kind: bytes, dialect: TarDialect) -> tuple[bytes, bytes]:
+    """Return the fields from the mode to the group, and those from the magic to the device."""
     mode, type_bits = _MODES[kind]
     if dialect.file_type_bits:
         mode |= type_bits
-    owner = b"root" if dialect.owner_names and kind != _EXTENDED else b""
-    fields = (
-        (_ascii(name), _NAME),
-        (b"%07o" % mode, 8),
-        (b"%07o" % 0, 8),
-        (b"%07o" % 0, 8),
-        (b"%011o" % size, 12),
-        (b"%011o" % 0, 12),
-        (b" " * 8, 8),
-        (kind, 1),
-        (_ascii(link), _LINK),
-        (b"ustar\x0000", 8),
-        (owner, 32),
-        (owner, 32),
-        *(((b"%07o" % 0, 8),) * 2 if kind != _EXTENDED else ((b"", 8),) * 2),
-        (_ascii(prefix), _PREFIX),
-    )
-    block = b"".join(_field(content, length) for content, length in fields).ljust(BLOCK, b"\0")
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+    name = b"root" if dialect.owner_names else b""
+    device = bytes(16) if kind == _EXTENDED else b"%07o\0%07o\0" % (0, 0)
+    return b"%07o\0%07o\0%07o\0" % (mode, 0, 0), b"ustar\x0000" + name.ljust(32, b"\0") * 2 + device
 
 
 def _field(content: bytes, length: int) -> bytes:
