@@ -81,6 +81,7 @@ class Building:
             Event.BUILD_SUCCEEDED,
             image_id=image.id,
             cached=image.cached,
+            builder=image.builder,
             build_ms=milliseconds(image.build_s),
             tag_ms=None if pushed else publish_ms,
         )

@@ -128,7 +128,7 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.PRUNE_FAILED: _spec("error message remedy", logging.WARNING),
     Event.BUILD_QUEUED: _spec("message"),
     Event.BUILD_STARTED: _spec("plan_ms wait_ms", logging.DEBUG),
-    Event.BUILD_SUCCEEDED: _spec("image_id cached build_ms tag_ms"),
+    Event.BUILD_SUCCEEDED: _spec("image_id cached builder build_ms tag_ms"),
     Event.BUILD_FAILED: _spec(f"{_FAILURE} step output path line column", logging.ERROR),
     Event.PUBLISH_SUCCEEDED: _spec("publish_ms"),
     Event.PUBLISH_FAILED: _spec(_FAILURE, logging.ERROR),

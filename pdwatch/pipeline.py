@@ -21,13 +21,14 @@ class Image:
     """A workflow's image, where the nodes find it.
 
     ``ref`` is for the Deployment, ``tags`` are all references that it got, ``id`` is its ID in Docker.
-    ``cached`` says that it was there before; the durations are in seconds.
+    ``cached`` says that it was there before, ``builder`` what made it if not; the durations are in seconds.
     """
 
     ref: ImageRef
     tags: tuple[ImageRef, ...]
     id: str
     cached: bool
+    builder: str | None
     build_s: float
     publish_s: float
 
@@ -77,6 +78,7 @@ async def image_for(
         tags=tags,
         id=image.id,
         cached=image.cached,
+        builder=image.builder,
         build_s=built - started,
         publish_s=clock() - built,
     )

@@ -159,7 +159,7 @@ def _print(image: Image, *, pushed: bool) -> None:
     rows = {
         "tags": ", ".join(map(str, image.tags)),
         "image ID": image.id,
-        "built": f"in {image.build_s:.1f} s",
+        "built": f"in {image.build_s:.1f} s ({image.builder})",
         **({"pushed": f"in {image.publish_s:.1f} s"} if pushed else {}),
     }
     for name, value in rows.items():

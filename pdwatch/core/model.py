@@ -158,12 +158,14 @@ class BuildRequest:
 class BuiltImage:
     """An image in the local daemon.
 
-    ``id`` is ``sha256:<64 hex>`` of its config; ``cached`` says that it was there already.
+    ``id`` is ``sha256:<64 hex>`` of its config; ``cached`` says that it was there already, and ``builder``
+    what made it if not.
     """
 
     id: str
     tags: tuple[ImageRef, ...]
     cached: bool = False
+    builder: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,13 +85,13 @@ class DockerBuilder:
         plan = await self._plan(request)
         if self._builder == "layer" or (self._builder == "auto" and "layer" not in self._known.refused):
             try:
-                return BuiltImage(id=await self._layers.build(plan), tags=request.tags)
+                return BuiltImage(id=await self._layers.build(plan), tags=request.tags, builder="layer")
             except BuilderMissingError:
                 if self._builder == "layer":
                     raise
                 self._known.refused.add("layer")
         image_id = await self._dockerfiles.build(plan.recipe(), plan.base)
-        return BuiltImage(id=image_id, tags=request.tags)
+        return BuiltImage(id=image_id, tags=request.tags, builder=self._dockerfiles.builder)
 
     async def _plan(self, request: BuildRequest) -> ImagePlan:
         base = parse_reference(request.base)

@@ -138,7 +138,7 @@ class DockerfileBuilds:
     async def _run(self, recipe: Recipe, text: str, *, options: tuple[tuple[str, str], ...] = ()) -> str:
         """Build; return the image's ID."""
         steps = BuildSteps(self._report)
-        builder = self._builder_to_take()
+        builder = self.builder
         body = off_loop(tar_chunks(with_dockerfile(recipe.context, text), recipe.read))
         version = VERSIONS[builder]
         try:
@@ -157,7 +157,9 @@ class DockerfileBuilds:
             )
         return steps.image_id
 
-    def _builder_to_take(self) -> BuilderName:
+    @property
+    def builder(self) -> BuilderName:
+        """Which of Docker's builders is taken, as far as Docker is known."""
         if self._builder == "classic" or (self._builder != "buildkit" and "buildkit" in self._known.refused):
             return "classic"
         return "buildkit"
