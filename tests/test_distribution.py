@@ -10,12 +10,14 @@ import venv
 import zipfile
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from pdwatch import __version__
 from pdwatch.adapters.engine import harness_files
 from pdwatch.cli.reference import reference
 from pdwatch.core.schema import workflow_schema
+from tests.e2e.daemon import running
 
 ROOT = Path(__file__).parents[1]
 INSTALLED = {
@@ -24,8 +26,8 @@ INSTALLED = {
     "share/zsh/site-functions/_pdwatch": "completions/pdwatch.zsh",
     "lib/systemd/system/pdwatch.service": "systemd/pdwatch.service",
     "lib/systemd/user/pdwatch.service": "systemd/pdwatch-user.service",
-    "share/pdwatch/config/pdwatch.yaml": "config/pdwatch.yaml",
-    "share/pdwatch/config/rbac.yaml": "config/rbac.yaml",
+    "lib/sysusers.d/pdwatch.conf": "systemd/pdwatch.sysusers.conf",
+    **{f"share/pdwatch/config/{each.name}": f"config/{each.name}" for each in (ROOT / "config").iterdir()},
     **{f"share/man/man1/{Path(page).name}": page for page in reference() if page.endswith(".1")},
 }
 """Below the environment's prefix → in the checkout."""
@@ -47,11 +49,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def prefix(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with nothing but the wheel and what it asks for."""
+    """A virtual environment with nothing but the wheel and what it asks for to run workflows itself."""
     prefix = tmp_path_factory.mktemp("venv")
     venv.create(prefix, with_pip=True)
     (wheel,) = built.glob("*.whl")
-    run(prefix / "bin/python", "-m", "pip", "install", "--quiet", wheel, cwd=prefix)
+    run(prefix / "bin/python", "-m", "pip", "install", "--quiet", f"{wheel}[local]", cwd=prefix)
     return prefix
 
 
@@ -85,3 +87,16 @@ def test_the_installed_command_works(prefix: Path, tmp_path: Path) -> None:
     run(pdwatch, "validate", "hello", cwd=tmp_path)
     assert run(pdwatch, "deploy", "hello", "--dry-run", cwd=tmp_path).startswith("would apply to ")
     assert run(pdwatch, "run", "--help", cwd=tmp_path)
+
+
+async def test_the_installed_daemon_runs_a_workflow_on_this_machine(prefix: Path, tmp_path: Path) -> None:
+    pdwatch, workflows = prefix / "bin/pdwatch", tmp_path / "workflows"
+    run(pdwatch, "init", "hello", "--directory", workflows / "hello", cwd=tmp_path)
+    arguments = ("run", "--target=local", "--log-format=json", workflows)
+    environment = {"PATH": "/usr/bin:/bin", "XDG_CONFIG_HOME": str(tmp_path)}
+    async with running(pdwatch, *arguments, environment=environment) as daemon:
+        url = (await daemon.until("endpoint.opened"))["url"]
+        await daemon.until("rollout.complete")
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/run") as response:
+            assert (await response.json())["success"]
+        assert await daemon.stop() == 0
