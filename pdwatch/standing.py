@@ -77,6 +77,7 @@ def workflow_state(workflow: TrackedWorkflow, *, url: str | None, since: datetim
         running=running,
         generation=rollout.generation if rollout else None,
         image=revision.image if revision else None,
+        rollout=rollout,
         url=url,
         since=since,
     )

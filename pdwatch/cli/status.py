@@ -7,15 +7,15 @@ import re
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import click
 
 from pdwatch.cli.console import coloured, print_json, stopped_by_ctrl_c, style
 from pdwatch.cli.table import age
-from pdwatch.core.model import RolloutPhase
+from pdwatch.core.model import RolloutPhase, TargetName
 from pdwatch.core.rollout import rollout_status
-from pdwatch.errors import ExitCode, PdwatchError
+from pdwatch.errors import ExitCode, NotFoundError, PdwatchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,9 +70,14 @@ def _name(_context: click.Context, _parameter: click.Parameter, value: str | Non
 )
 @click.option("--context", help="With NAME: the kubeconfig's context.  [default: its current one]")
 @click.option(
+    "--target",
+    type=click.Choice(get_args(TargetName)),
+    help="With NAME: where to look.  [default: local if a daemon runs NAME here, else kubernetes]",
+)
+@click.option(
     "--socket",
     metavar="PATH|URL",
-    help="Without NAME: where the daemon answers.  [default: all that run on this machine]",
+    help="Where the daemon answers.  [default: all that run on this machine]",
 )
 @click.option("-w", "--watch", is_flag=True, help="Without NAME: show it again whenever it changes.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -80,6 +85,7 @@ def command(
     name: str | None,
     namespace: str | None,
     context: str | None,
+    target: TargetName | None,
     socket: str | None,
     *,
     watch: bool,
@@ -91,13 +97,14 @@ def command(
     whether the newest save of each is what runs (`yes`, `checking`, `queued`, `building`, `rolling out`, or
     `no` and why), from the digest of the files to that of the engines. docs/http.md says how it is known.
 
-    With NAME it asks the cluster, and needs no daemon. The workflow is `ready` when every pod that is wanted
+    With NAME it asks the daemon that runs NAME on this machine, if one does (target local), and else the
+    cluster, and needs no daemon. The workflow is `ready` when every pod that is wanted
     runs what was deployed last and answers; `progressing` while a rollout goes on; `degraded` when something
     serves, but not all that is wanted; `not ready` when nothing does. If it is not ready, the reason comes
     from its pods, their events, and the end of the log.
 
     With --output json stdout gets a list of the workflows (with --watch another line each time) or, with
-    NAME, one object: name, namespace, ready (true or false), replicas (pods that
+    NAME, one object: name, namespace, target, url, ready (true or false), replicas (pods that
     there are) and available (those that answer); then status, stalled, desired, updated, ready_replicas,
     generation, image, source_digest, rolled_back_from (while it is held there), managed (pdwatch made it),
     created_at, reason, message, pods and log.
@@ -117,11 +124,13 @@ def command(
       pdwatch status hello -o json | jq .reason
     """  # noqa: D301  # click's mark is the character, not the letters
     if name is None:
-        if context is not None:
-            raise click.UsageError("--context goes with a NAME: a daemon knows its own.")
+        if context is not None or target is not None:
+            raise click.UsageError("--context and --target go with a NAME: a daemon knows its own.")
         _overview(socket, namespace, watch=watch, output=output)
-    if socket is not None or watch:
-        raise click.UsageError("--socket and --watch go without a NAME.")
+    if watch:
+        raise click.UsageError("--watch goes without a NAME.")
+    if context is None and target != "kubernetes":
+        _here(name, namespace, socket, output=output, required=target is not None or socket is not None)
     from pdwatch.cli.defaults import with_defaults  # noqa: PLC0415  # `--help` needs no settings
 
     given = with_defaults({"namespace": namespace, "context": context})
@@ -146,6 +155,25 @@ def _overview(place: str | None, namespace: str | None, *, watch: bool, output: 
         now, colour = datetime.now(UTC), coloured(sys.stdout)
         click.echo("\n".join(overview.lines(documents, now=now, colour=colour)))
     sys.exit(ExitCode.OK if all(each["running"] for each in documents) else ExitCode.FAILED)
+
+
+def _here(name: str, namespace: str | None, place: str | None, *, output: str, required: bool) -> None:
+    """Show the workflow that a daemon runs on this machine, and exit; return when there is none."""
+    from pdwatch.cli import local_status  # noqa: PLC0415  # `--help` needs no aiohttp
+
+    row = asyncio.run(local_status.find(name, namespace, place))
+    if row is None:
+        if required:
+            raise NotFoundError(
+                f"no daemon runs {name} on this machine", remedy="`pdwatch status` shows what they run"
+            )
+        return
+    document = local_status.document(row)
+    if output == "json":
+        print_json(document)
+    else:
+        click.echo("\n".join(local_status.lines(row, _STYLES)))
+    sys.exit(ExitCode.OK if document["ready"] else ExitCode.FAILED)
 
 
 async def _look(name: str, namespace: str | None, context: str | None) -> _Report:
@@ -181,6 +209,8 @@ def _document(report: _Report) -> dict[str, Any]:
     return {
         "name": deployment.name,
         "namespace": deployment.namespace,
+        "target": "kubernetes",
+        "url": None,
         "ready": status.phase is RolloutPhase.READY,
         "replicas": deployment.replicas,
         "available": deployment.available,

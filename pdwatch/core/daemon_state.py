@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime
 
-    from pdwatch.core.model import TargetName
+    from pdwatch.core.model import RolloutStatus, TargetName
 
 
 class Standing(StrEnum):
@@ -81,6 +81,7 @@ class WorkflowState:
     """Those of the engines that answer."""
     generation: int | None = None
     image: str | None = None
+    rollout: RolloutStatus | None = None
     url: str | None = None
     """Where it answers on this machine: target ``local`` only."""
     since: datetime
@@ -100,9 +101,23 @@ class WorkflowState:
             "digests": {"saved": self.saved, "deployed": self.deployed, "running": list(self.running)},
             "generation": self.generation,
             "image": self.image,
+            "rollout": _rollout(self.rollout),
             "url": self.url,
             "since": self.since.isoformat(),
         }
+
+
+def _rollout(status: RolloutStatus | None) -> Mapping[str, object]:
+    return {
+        "status": status.phase.value if status else None,
+        "stalled": status is not None and status.stalled,
+        "desired": status.desired if status else 0,
+        "updated": status.updated if status else 0,
+        "ready": status.ready if status else 0,
+        "available": status.available if status else 0,
+        "reason": status.reason if status else "",
+        "message": status.message if status else "",
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

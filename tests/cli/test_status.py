@@ -252,8 +252,8 @@ async def test_an_api_server_that_is_not_there_is_told_from_a_missing_workflow(t
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        pytest.param(["--context", "c"], "--context goes with a NAME", id="a daemon's context"),
-        pytest.param(["hello", "--watch"], "go without a NAME", id="a cluster to be watched"),
+        pytest.param(["--context", "c"], "--target go with a NAME", id="a daemon's context"),
+        pytest.param(["hello", "--watch"], "goes without a NAME", id="a cluster to be watched"),
         pytest.param(["./hello"], "'./hello' is no name", id="a directory"),
         pytest.param(["hello", "-n", "../x"], "'../x' is no name", id="no namespace's name"),
         pytest.param(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tests.e2e.daemon import Daemon
     from tests.testbed import Testbed
 
+ACTED = ("workflow.changed", "build.succeeded", "deploy.applied")
+
 
 @pytest.fixture
 def environment(testbed: Testbed, tmp_path: Path) -> Mapping[str, str]:
@@ -74,7 +76,8 @@ async def test_the_same_name_runs_here_and_there_each_is_saved_by_itself_and_the
             since = daemon.mark
             say(root, f"{root.parent.name}, second")
             await daemon.until("rollout.complete", since=since, target=target)
-            assert {line["target"] for line in daemon.lines[since:] if "target" in line} == {target}
+            acted = [line for line in daemon.lines[since:] if line["event"] in ACTED]
+            assert [(line["event"], line["target"]) for line in acted] == [(each, target) for each in ACTED]
         assert await said_here(daemon) == "here, second"
         assert await said_there(testbed, namespace) == "there, second"
 
@@ -84,6 +87,11 @@ async def test_the_same_name_runs_here_and_there_each_is_saved_by_itself_and_the
         assert rows["local"]["url"].startswith("http://127.0.0.1:")
         assert (rows["kubernetes"]["directory"], rows["kubernetes"]["url"]) == (str(there), None)
         assert {row["answer"] for row in rows.values()} == {"yes"}
+        for target in ("local", "kubernetes"):
+            socket = ["--socket", tmp_path / "socket"] if target == "local" else []
+            flags = ["-n", namespace, "--target", target, *socket, "-o", "json"]
+            found = json.loads((await pdwatch("status", "hello", *flags, environ=environment)).out)
+            assert (found["target"], found["url"], found["ready"]) == (target, rows[target]["url"], True)
 
         since = daemon.mark
         save(file, settings_for(tmp_path, namespace, here=None, there="local"))
