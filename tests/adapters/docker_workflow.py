@@ -13,6 +13,7 @@ from pdwatch.adapters.engine import engine_files, engine_recipe
 from pdwatch.adapters.files import FileSource
 from pdwatch.core.image import image_references
 from pdwatch.core.model import BuildRequest
+from pdwatch.core.parent_image import PARENT_REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +113,16 @@ async def layers(docker: aiodocker.Docker, image: str) -> list[str]:
     inspected = await docker.images.inspect(image)
     result: list[str] = inspected["RootFS"]["Layers"]
     return result
+
+
+async def parents(docker: aiodocker.Docker) -> set[str]:
+    """The names of all parent images."""
+    return {
+        tag
+        for image in await docker.images.list()
+        for tag in image["RepoTags"] or ()
+        if tag.startswith(f"{PARENT_REPOSITORY}:")
+    }
 
 
 async def delete_images(docker: aiodocker.Docker, name: str) -> None:

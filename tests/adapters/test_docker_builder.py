@@ -30,7 +30,6 @@ from tests.adapters.docker_workflow import (
 )
 
 if TYPE_CHECKING:
-
     import aiodocker
 
     from pdwatch.adapters.docker.api import DockerApi

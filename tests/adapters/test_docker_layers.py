@@ -12,7 +12,10 @@ import pytest
 from aiohttp import web
 
 from pdwatch.adapters.docker.api import connect
+from pdwatch.adapters.docker.publisher import RegistryPublisher
+from pdwatch.core.image import image_references
 from pdwatch.core.image_config import EMPTY_LAYER
+from pdwatch.core.model import BuildRequest
 from pdwatch.core.parent_image import PARENT_REPOSITORY
 from pdwatch.errors import BuilderMissingError, DiskFullError, DockerUnavailableError, SourceChangedError
 from tests.adapters.docker_proxy import docker_proxy, messages, no_buildkit, refusal
@@ -24,6 +27,7 @@ from tests.adapters.docker_workflow import (
     delete_images,
     layers,
     nameless,
+    parents,
     prune_build_cache,
 )
 
@@ -108,13 +112,21 @@ async def test_a_file_that_is_removed_is_in_no_layer(
     assert not any(b"old.ts" in archive for archive in archives)
 
 
-async def parents(docker: aiodocker.Docker) -> set[str]:
-    return {
-        tag
-        for image in await docker.images.list()
-        for tag in image["RepoTags"] or ()
-        if tag.startswith(f"{PARENT_REPOSITORY}:")
-    }
+async def test_an_image_that_was_pushed_comes_back_as_it_was(
+    testbed: Testbed, api: DockerApi, docker: aiodocker.Docker, workflow: Workflow
+) -> None:
+    if testbed.registry is None:
+        pytest.skip("no registry to push to")
+    snapshot = await workflow.scan()
+    assert snapshot.spec
+    tags = image_references(snapshot.spec, snapshot.digest, registry=testbed.registry)
+    built = await builder(api, way="layer").build(BuildRequest(snapshot=snapshot, tags=tags))
+    before = await saved_image(docker, built.id)
+    pushed = await RegistryPublisher(api).publish(built)
+    await delete_images(docker, workflow.name)
+    await docker.images.pull(f"{pushed.repository}@{pushed.digest}")
+    assert await saved_image(docker, built.id) == before
+    await docker.images.delete(built.id, force=True)
 
 
 async def test_a_parent_image_that_was_pruned_is_built_again(

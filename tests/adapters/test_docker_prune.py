@@ -5,24 +5,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pdwatch.adapters.docker.prune import DockerImageStore
-from pdwatch.core.parent_image import PARENT_REPOSITORY
 from pdwatch.core.retention import surplus
-from tests.adapters.docker_workflow import NODE
+from tests.adapters.docker_workflow import NODE, parents
 
 if TYPE_CHECKING:
     import aiodocker
 
     from pdwatch.adapters.docker.api import DockerApi
     from tests.adapters.docker_workflow import Workflow
-
-
-async def parents(docker: aiodocker.Docker) -> set[str]:
-    return {
-        tag
-        for image in await docker.images.list()
-        for tag in image["RepoTags"] or ()
-        if tag.startswith(f"{PARENT_REPOSITORY}:")
-    }
 
 
 async def test_a_parent_image_stays_while_an_image_is_made_of_it_and_goes_with_the_last(
