@@ -9,7 +9,7 @@ from pdwatch.adapters.files import FileSource
 from pdwatch.discovery import WorkflowDiscovery
 from pdwatch.logs import Event
 from pdwatch.tracked import TrackedWorkflows
-from tests.world import RecordingLog
+from tests.recording_log import RecordingLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -38,9 +38,7 @@ class Queue:
         self.added: list[tuple[str, str, bool]] = []
         self.noticed_at: list[float | None] = []
 
-    def add(
-        self, key: Path, *, cause: str, saved: bool = False, noticed_at: float | None = None
-    ) -> None:
+    def add(self, key: Path, *, cause: str, saved: bool = False, noticed_at: float | None = None) -> None:
         self.added.append((key.name, cause, saved))
         self.noticed_at.append(noticed_at)
 

@@ -16,7 +16,7 @@ from pdwatch.errors import DockerUnavailableError
 from pdwatch.logs import Event
 from pdwatch.pruning import PRUNE_S, ImagePruning
 from pdwatch.tracked import TrackedWorkflow
-from tests.world import RecordingLog
+from tests.recording_log import RecordingLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ from pdwatch.adapters.watcher import FileWatcher
 from pdwatch.discovery import WorkflowDiscovery
 from pdwatch.tracked import Policy, Revision, TrackedWorkflows
 from pdwatch.workqueue import Slot, WorkQueue
-from tests.world import RecordingLog
+from tests.recording_log import RecordingLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -18,7 +18,8 @@ from pdwatch.settings import RootSettings, Settings
 from pdwatch.sites import RETRY_S, Sites, Surroundings
 from pdwatch.targets import Target
 from pdwatch.tracked import TrackedWorkflows
-from tests.world import Disk, Docker, FakeCluster, NoPodLogs, RecordingLog
+from tests.recording_log import RecordingLog
+from tests.world import Disk, Docker, FakeCluster, NoPodLogs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping

@@ -8,7 +8,7 @@ import hashlib
 import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pdwatch.core.model import (
     BuiltImage,
@@ -31,12 +31,12 @@ from pdwatch.errors import (
     NotFoundError,
     SourceChangedError,
 )
-from pdwatch.logs import EventLog
 from pdwatch.reconciler import Reconciler
 from pdwatch.removals import Removals
 from pdwatch.rollouts import RolloutReporter
 from pdwatch.tracked import Policy, TrackedWorkflows
 from pdwatch.workqueue import WorkQueue
+from tests.recording_log import RecordingLog
 from tests.undeployer import FakeUndeployer
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdwatch.core.model import BuildRequest, ImageRef, Manifest, ObservedDeployment
-    from pdwatch.logs import Event
 
 NAMESPACE = "dev"
 SCAN_S, BUILD_S, WATCH_LAG_S = 0.01, 1.0, 0.1
@@ -294,26 +293,6 @@ class FakeCluster:
         self.changes.put_nowait(
             ViewChange(namespace=NAMESPACE, name=name, deployment=observed, status=status, seen_at=seen_at)
         )
-
-
-class RecordingLog(EventLog):
-    """Keeps the lines instead of writing them; the catalogue is still checked."""
-
-    def __init__(
-        self, lines: list[dict[str, Any]] | None = None, bound: Mapping[str, object] | None = None
-    ) -> None:
-        super().__init__(logger=self)
-        self.lines = [] if lines is None else lines
-        self._bound = dict(bound or {})
-
-    def bind(self, **fields: object) -> RecordingLog:
-        return RecordingLog(self.lines, {**self._bound, **fields})
-
-    def log(self, level: int, event: Event, **fields: object) -> None:
-        self.lines.append({"event": str(event), **self._bound, **fields})
-
-    def named(self, event: Event) -> list[dict[str, Any]]:
-        return [line for line in self.lines if line["event"] == event]
 
 
 class NoPodLogs:
