@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,7 +15,7 @@ from click.shell_completion import CompletionItem
 
 from pdwatch import __version__
 from pdwatch.cli.console import report_error
-from pdwatch.errors import PdwatchError
+from pdwatch.errors import ExitCode, PdwatchError
 
 COMMANDS = {
     "build": "pdwatch.cli.build",
@@ -118,6 +121,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; the only place that turns a :class:`PdwatchError` into an exit code."""
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what can't be encoded is to be seen, not to end pdwatch
             stream.reconfigure(errors="backslashreplace")
@@ -126,3 +130,21 @@ def main() -> None:
     except PdwatchError as error:
         report_error(error)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if not _raised_by_printing(error):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest at its end
+        report_error(PdwatchError(f"the output can't be written: {error.strerror}"))
+        sys.exit(ExitCode.FAILED)
+
+
+def _open_standard_streams() -> None:
+    """Open /dev/null where the caller has closed a standard stream, lest another file take its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w" if number else "r"))  # noqa: SIM115  # as long as pdwatch
+
+
+def _raised_by_printing(error: OSError) -> bool:
+    *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
+    return innermost.f_code is click.echo.__code__

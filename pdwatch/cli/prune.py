@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from pdwatch.core.retention import Pruned, Removal, StoredImage
 
+_LISTED = 10
+"""So many names are listed as what there is."""
 _UNITS = ("B", "kB", "MB", "GB")
 
 
@@ -108,12 +110,17 @@ async def _chosen(images: Sequence[StoredImage], flags: _Flags) -> Sequence[Stor
         if name not in known:
             raise NotFoundError(
                 f"Docker has no images of a workflow {name}{did_you_mean(name, sorted(known))}",
-                remedy=f"there are some of: {', '.join(sorted(known))}" if known else None,
+                remedy=f"there are some of: {_listed(sorted(known))}" if known else None,
             )
     source = FileSource(recipe=engine_recipe())
     roots = await source.discover(flags.directories)
     names = {*flags.names, *[(await source.scan(root)).name for root in roots]}
     return [image for image in images if image.workflow in names]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 async def _remembered(flags: _Flags) -> frozenset[str]:

@@ -162,7 +162,7 @@ def _require_writable(path: Path) -> None:
 def _not_written(path: Path, error: OSError) -> NotWrittenError:
     return NotWrittenError(
         f"{click.format_filename(path)} can't be written: {error.strerror}",
-        remedy="name a file in a directory that is there",
+        remedy="name a file in a directory that is there and has room",
     )
 
 
