@@ -58,7 +58,7 @@ class DockerBuilder:
         self._builder = builder
         self._images = DependencyImages(api, known, network=network, report=report)
         self._dockerfiles = DockerfileBuilds(api, known, builder=builder, report=report)
-        self._layers = LayerBuilds(api, known, self._dockerfiles)
+        self._layers = LayerBuilds(api, known, self._dockerfiles, report=report)
         self._report = report
 
     async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:

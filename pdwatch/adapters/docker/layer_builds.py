@@ -14,7 +14,7 @@ from pdwatch.adapters.docker.refusals import load_error
 from pdwatch.core.parent_image import dialect_of, is_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pdwatch.adapters.docker.api import DockerApi
     from pdwatch.adapters.docker.dockerfile_builds import DockerfileBuilds
@@ -33,10 +33,19 @@ class LayerBuilds:
         api: The daemon.
         known: What is known of it.
         dockerfiles: Builds the parent images.
+        report: Called with each step as it starts.
     """
 
-    def __init__(self, api: DockerApi, known: KnownDocker, dockerfiles: DockerfileBuilds) -> None:
+    def __init__(
+        self,
+        api: DockerApi,
+        known: KnownDocker,
+        dockerfiles: DockerfileBuilds,
+        *,
+        report: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._api = api
+        self._report = report
         self._known = known
         self._dockerfiles = dockerfiles
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -100,6 +109,7 @@ class LayerBuilds:
             config=config,
             references=[image.plan.ref],
         )
+        self._report(f"Adding the sources to {image.parent_ref}")
         await load(self._api, archive)
         (made,) = registered
         if not self._known.loads_layers:
