@@ -159,15 +159,15 @@ async def _serve(
         async def sync() -> None:
             await discovery.look(roots, cause="start")
             live_parts.follow(group)
-            await queue.idle()
-            duration_ms = milliseconds(clock() - started)
-            log.emit(Event.DAEMON_SYNCED, workflows=len(tracked), duration_ms=duration_ms)
-            await service.ready()
             if live and requests:
                 reloads = Reloads(
                     settings, live, live_parts.take, opened=lambda: sites.opened, listener=service, log=log
                 )
                 group.create_task(reloads.run(requests), name="reload settings")
+            await queue.idle()
+            duration_ms = milliseconds(clock() - started)
+            log.emit(Event.DAEMON_SYNCED, workflows=len(tracked), duration_ms=duration_ms)
+            await service.ready()
 
         async with asyncio.TaskGroup() as group:
             sites.follow(group)

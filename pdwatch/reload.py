@@ -39,7 +39,7 @@ class ReloadListener(Protocol):
         """Take note that a reload begins."""
         ...
 
-    async def ready(self) -> None:
+    async def reloaded(self) -> None:
         """Take note that it has ended, well or not."""
         ...
 
@@ -134,4 +134,4 @@ class Reloads:
                 remedy=f"start pdwatch again for {waiting} to take effect" if waiting else None,
             )
         finally:
-            await self._listener.ready()
+            await self._listener.reloaded()

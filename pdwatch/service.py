@@ -50,11 +50,17 @@ class ServiceReport:
         self._changed.set()
 
     async def reloading(self) -> None:
-        """Tell that a reload has begun; :meth:`ready` tells that it is done."""
-        await self._systemd.reloading()
+        """Tell that a reload has begun, unless the start is still to end."""
+        if self._ready:
+            await self._systemd.reloading()
+
+    async def reloaded(self) -> None:
+        """Tell that a reload has ended, unless the start is still to end."""
+        if self._ready:
+            await self.ready()
 
     async def ready(self) -> None:
-        """Tell that the first sync, or a reload, is done."""
+        """Tell that the first sync is done."""
         self._ready = True
         await self._systemd.ready()
         self.changed()

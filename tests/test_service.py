@@ -38,6 +38,9 @@ class Heard:
     async def ready(self) -> None:
         self.told.append("ready")
 
+    async def reloading(self) -> None:
+        self.told.append("reloading")
+
     async def status(self, line: str) -> None:
         self.told.append(line)
 
@@ -156,6 +159,19 @@ async def test_until_the_first_sync_it_asks_for_patience_and_after_it_the_watchd
         await world.report.ready()
         await asyncio.sleep(60)
     assert world.systemd.told == ["ready", "watching 0 workflows", "alive", "alive"]
+
+
+@pytest.mark.looptime
+async def test_a_reload_is_told_but_one_before_the_first_sync_makes_no_start_ready():
+    async with reporting() as world:
+        world.systemd.told.clear()
+        await world.report.reloading()
+        await world.report.reloaded()
+        assert world.systemd.told == []
+        await world.report.ready()
+        await world.report.reloading()
+        await world.report.reloaded()
+    assert [word for word in world.systemd.told if word.startswith("re")] == ["ready", "reloading", "ready"]
 
 
 @pytest.mark.looptime

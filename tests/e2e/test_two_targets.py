@@ -12,6 +12,7 @@ import pytest
 from tests.cli.command import pdwatch
 from tests.e2e.daemon import running_daemon
 from tests.e2e.test_reload import make_workflow, save, say
+from tests.test_daemon import nowhere
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,3 +170,21 @@ async def test_a_reload_that_newly_needs_a_cluster_opens_it_or_is_refused_with_t
         assert (reloaded["changed"], reloaded.get("waiting")) == ("roots", None)
         await daemon.until("rollout.complete", target="kubernetes")
         await daemon.until("cluster.pinned")
+
+
+async def test_a_cluster_that_is_down_holds_up_neither_what_runs_here_nor_a_reload(
+    tmp_path: Path, here: Path, there: Path
+):
+    file = save(tmp_path / "settings.yaml", settings_for(tmp_path, "dev", here="local", there=None))
+    async with running_daemon(f"--config={file}", environment=nowhere(tmp_path)) as daemon:
+        await daemon.until("watch.disconnected", resource="deployments")
+        await daemon.until("rollout.complete", target="local")
+        since = daemon.mark
+        say(here, "second")
+        await daemon.until("rollout.complete", since=since, target="local")
+        assert "daemon.synced" not in daemon.events()
+        save(file, settings_for(tmp_path, "dev", here="local"))
+        await daemon.until("settings.reloaded")
+        await daemon.until("workflow.removed", directory=str(there))
+        await daemon.until("daemon.synced")
+        assert await daemon.stop() == 0
