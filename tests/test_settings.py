@@ -175,6 +175,16 @@ def test_a_root_has_its_own_settings_and_takes_the_rest_from_above(tmp_path: Pat
             id="a registry with a scheme",
         ),
         pytest.param("roots: []\n", [":1:1: roots: must not be empty"], id="no roots"),
+        pytest.param(
+            "roots: [{path: /a, target: local}, /b, /b/../a]\n",
+            [":1:1: roots: /a is named twice, with different settings"],
+            id="a root that goes to two places",
+        ),
+        pytest.param(
+            "roots: [{path: a, target: lokal}]\n",
+            [":1:19: roots.0.target: must be 'kubernetes' or 'local'"],
+            id="a target that is none",
+        ),
         pytest.param("roots: here\n", [":1:1: roots: must be a list"], id="roots that are no list"),
         pytest.param(
             "roots: [a, null]\n", [":1:12: roots.1: must be a mapping of keys"], id="a root that is none"

@@ -88,6 +88,22 @@ Root = Annotated[
 ]
 
 
+def _distinct(roots: tuple[RootSettings, ...]) -> tuple[RootSettings, ...]:
+    """Refuse a directory that is named again with other settings: one of them would mean nothing."""
+    if not roots:
+        raise PydanticCustomError(
+            "too_short", "must not be empty"
+        )  # min_length counts only those without fault
+    seen: dict[Path, dict[str, Any]] = {}
+    for root in roots:
+        path, own = resolved(root.path), root.model_dump(exclude={"path"}, exclude_unset=True)
+        if seen.setdefault(path, own) != own:
+            raise PydanticCustomError(
+                "twice", "{path} is named twice, with different settings", {"path": str(path)}
+            )
+    return roots
+
+
 class LogSettings(Section):
     """How log lines look, and which are written."""
 
@@ -119,9 +135,11 @@ class HttpSettings(Section):
 class Settings(Section):
     """Everything that can be set for `pdwatch run`."""
 
-    roots: Annotated[tuple[Root, ...], Field(min_length=1, json_schema_extra={"default": ["."]})] = (
-        RootSettings(path=Path()),
-    )
+    roots: Annotated[
+        tuple[Root, ...],
+        Field(json_schema_extra={"default": ["."], "minItems": 1}),
+        AfterValidator(_distinct),
+    ] = (RootSettings(path=Path()),)
     """Directories to watch: paths, or mappings with settings of their own."""
     namespace: Namespace | None = None
     """Where workflows go that name no namespace of their own; null is the context's namespace."""
