@@ -98,8 +98,6 @@ KNOBS: Mapping[str, Callable[[Object], None]] = {
     "dns-of-node": lambda pod: pod.update(dnsPolicy="Default"),
     "no-seccomp": lambda pod: pod["securityContext"].pop("seccompProfile"),
     "no-cpu-limit": lambda pod: _container(pod)["resources"]["limits"].pop("cpu"),
-    "no-gvisor": lambda pod: pod.pop("runtimeClassName"),
-    "no-code-cache": with_flags("--no-code-cache"),
     "code-cache": with_flags(without=["--no-code-cache"]),
     "max-lazy": with_flags("--v8-flags=--max-lazy"),
     "no-npm": with_flags("--no-npm"),
@@ -138,16 +136,16 @@ class Pods:
         return {moment: (at - applied) * 1000 for moment, at in {**told, **seen}.items()}
 
     async def _told(self, pod: Object) -> Mapping[str, float]:
-        """Return what Docker and the engine's log say."""
+        """Return what Docker says, and the engine's log once it has got there."""
         container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("docker://")
         docker = self.ground.docker
-        async with docker.session.get(f"{docker.host}/containers/{container}/json") as response:
+        url = f"{docker.host}/containers/{container}"
+        async with docker.session.get(f"{url}/json") as response:
             details = await response.json()
-        log = await self.ground.testbed.kubectl(
-            "logs", pod["metadata"]["name"], f"--namespace={self.namespace}"
-        )
-        lines = (json.loads(line) for line in log.splitlines() if line.startswith("{"))
-        listening = next(line for line in lines if line["message"] == "listening")
+        async with docker.session.get(f"{url}/logs?stdout=1&follow=1") as response:
+            # A line has a header of Docker's before it (Engine API, "Stream format").
+            lines = (json.loads(raw[raw.index(b"{") :]) async for raw in response.content if b"{" in raw)
+            listening = await anext(line async for line in lines if line["message"] == "listening")
         return {
             "made": _seconds(details["Created"]),
             "started": _seconds(details["State"]["StartedAt"]),
