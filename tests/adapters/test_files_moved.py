@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pdwatch.adapters import scan as scan_adapter
 from pdwatch.adapters import search as search_adapter
 from pdwatch.adapters.files import FileSource
-from tests.adapters.test_files import EDITS, WORKFLOW, edit, outcome, settle_at_once, wait_for_tick, write
+from tests.adapters.test_scan_memory import EDITS, edit, outcome, settle_at_once, wait_for_tick
+from tests.adapters.workflow_files import WORKFLOW, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pdwatch.adapters import watcher
+from pdwatch.adapters.doorbell import Doorbell
 from pdwatch.adapters.watcher import FileWatcher
 
 if TYPE_CHECKING:
@@ -288,6 +290,28 @@ async def test_an_overflow_of_inotifys_queue_is_followed_by_a_beat(root: Path) -
             os.utime(files[number % 2])
 
         await told.beat()
+
+
+async def test_what_watchfiles_misses_is_followed_by_a_beat(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    gathering = watcher._gathering
+    monkeypatch.setattr(watcher, "_gathering", lambda _: gathering([str(tmp_path / "elsewhere")]))
+    async with following(root) as told:
+        await told.beat()
+        (root / "hello/nodes/greet.ts").write_text("2")
+
+        await told.beat()
+
+
+async def test_reading_files_rings_no_bell(root: Path) -> None:
+    with Doorbell([str(root / "hello/nodes")]) as bell:
+        (root / "hello/nodes/greet.ts").read_text()
+        list((root / "hello/nodes").iterdir())
+        (root / "hello").touch()  # is above
+
+        assert not await bell.rings(within_s=0.1)
 
 
 async def test_a_name_that_is_not_utf8_stops_nobody(root: Path) -> None:
