@@ -43,5 +43,5 @@ def test_samples_that_differ_clearly_have_an_interval_without_one():
 
 
 def test_equal_samples_have_equal_intervals():
-    values, base = [1.0, 2.0, 4.0], [3.0, 5.0]
+    values, base = [1.01**number for number in range(30)], [1.02**number for number in range(20)]
     assert ratio_interval(values, base) == ratio_interval(values, base)
