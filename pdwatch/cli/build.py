@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pdwatch.cli.console import Progress, print_json
 from pdwatch.cli.options import BUILD_NETWORK, BUILDER
+from pdwatch.cli.paths import DirectoryType
 from pdwatch.cli.problems import report_problems
 from pdwatch.core.dockerfile import dockerfile
 from pdwatch.core.image import image_references
@@ -19,13 +19,15 @@ from pdwatch.core.names import BASE_IMAGE
 from pdwatch.errors import ExitCode
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pdwatch.core.builders import BuilderName
     from pdwatch.core.model import SourceSnapshot
     from pdwatch.pipeline import Image
 
 
 @click.command(name="build")
-@click.argument("directory", default=".", metavar="[DIR]", type=click.Path(path_type=Path))
+@click.argument("directory", default=".", metavar="[DIR]", type=DirectoryType())
 @click.option("--registry", metavar="HOST[:PORT][/PATH]", help="Name the image for this registry.")
 @click.option(
     "--tag", help="Name the image so, and only so: a tag, or with a ':' or '/' in it a whole reference."

@@ -6,7 +6,6 @@ import asyncio
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +13,7 @@ import click
 from pdwatch.cli.console import Progress, report_error
 from pdwatch.cli.objects import print_objects
 from pdwatch.cli.options import ALLOW_CONTEXT, BUILD_NETWORK, BUILDER, DurationType, NamespaceType
+from pdwatch.cli.paths import DirectoryType
 from pdwatch.core.image import image_references
 from pdwatch.core.manifests import manifests, secret, secret_name
 from pdwatch.core.model import RolloutPhase
@@ -22,6 +22,7 @@ from pdwatch.errors import ExitCode, PdwatchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from pdwatch.adapters.files import FileSource
     from pdwatch.adapters.kubernetes.connection import Api
@@ -57,7 +58,7 @@ class _Flags:
 
 
 @click.command(name="deploy")
-@click.argument("directory", default=".", metavar="[DIR]", type=click.Path(path_type=Path))
+@click.argument("directory", default=".", metavar="[DIR]", type=DirectoryType())
 @click.option("-n", "--namespace", type=NamespaceType(), help="Where it goes, whatever workflow.yaml says.")
 @click.option("--context", help="The kubeconfig's context.  [default: its current one]")
 @ALLOW_CONTEXT

@@ -14,6 +14,7 @@ import click
 
 from pdwatch.cli.console import coloured
 from pdwatch.cli.dev_console import DevConsole
+from pdwatch.cli.paths import DirectoryType
 from pdwatch.core.names import PORT
 from pdwatch.core.sources import DEPENDENCIES, WORKFLOW_FILE
 from pdwatch.core.workflow import parse_workflow
@@ -33,7 +34,7 @@ _TRIED_PORTS = 20
 
 
 @click.command(name="dev")
-@click.argument("directory", default=".", metavar="[DIR]", type=click.Path(path_type=Path))
+@click.argument("directory", default=".", metavar="[DIR]", type=DirectoryType())
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

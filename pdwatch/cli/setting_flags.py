@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from pdwatch.cli.options import ALLOW_CONTEXT, BUILD_NETWORK, BUILDER, NamespaceType
+from pdwatch.cli.paths import DirectoryType
 from pdwatch.core.model import TargetName
 from pdwatch.logs import LogFormat, LogLevel
 from pdwatch.settings import Given, load_settings
@@ -31,7 +32,7 @@ CONFIG = click.option(
     help="Settings file; docs/settings.md says where one is looked for, and explains every key.",
 )
 _FLAGS = (
-    click.argument("directories", nargs=-1, metavar="[DIR]...", type=click.Path(path_type=Path)),
+    click.argument("directories", nargs=-1, metavar="[DIR]...", type=DirectoryType()),
     CONFIG,
     click.option(
         "-n",
