@@ -51,13 +51,14 @@ async def test_an_edit_that_is_undone_ends_with_what_runs_as_before(
     assert len(world.cluster.applied) == 1
 
 
-async def test_a_start_and_a_save_that_is_rolled_out_end_with_their_rollout():
+async def test_a_start_and_a_save_that_is_rolled_out_end_with_their_rollout_however_often_it_is_looked():
     world = FakeWorld()
     async with at_rest(world) as daemon:
-        assert "workflow.current" not in await save(world, daemon, "two")
-        assert "workflow.current" not in await save(world, daemon, "one")
-    async with running(world):
-        world.log.lines.clear()
+        for text in ("two", "one", "one"):
+            assert "workflow.current" not in await save(world, daemon, text)
+    async with running(world) as daemon:
+        await asyncio.sleep(LONG_S)
+        daemon.queue.add(ALPHA, cause="resync")
         await asyncio.sleep(LONG_S)
         assert not world.log.named(Event.WORKFLOW_CURRENT)
 
