@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from pdwatch.adapters.files import FileSource
+from pdwatch.core.resync import ROUND
 from pdwatch.discovery import WorkflowDiscovery
 from pdwatch.logs import Event
 from pdwatch.tracked import TrackedWorkflows
@@ -53,13 +54,13 @@ def workflow(root: Path) -> Path:
 
 
 async def follow(
-    root: Path, *batches: frozenset[Path], known: Sequence[Path] = ()
+    root: Path, *batches: frozenset[Path], known: Sequence[Path] = (), reader: FileSource | None = None
 ) -> tuple[Queue, RecordingLog]:
     queue, log, tracked = Queue(), RecordingLog(), TrackedWorkflows()
     for each in known:
         tracked.track(each)
     discovery = WorkflowDiscovery(
-        FileSource(recipe="test"),
+        reader or FileSource(recipe="test"),
         Told(*batches),
         tracked=tracked,
         queue=queue,  # type: ignore[arg-type]
@@ -80,6 +81,24 @@ async def test_a_beat_queues_everything_without_calling_it_a_save(tmp_path: Path
     known = [workflow(tmp_path / "one"), workflow(tmp_path / "two")]
     queue, _ = await follow(tmp_path, frozenset(), known=known)
     assert sorted(queue.added) == [("one", "resync", False), ("two", "resync", False)]
+
+
+async def test_a_beat_queues_what_has_moved_and_a_round_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    settle_at_once(monkeypatch)
+    reader = FileSource(recipe="test")
+    known = [tmp_path / f"{number:02}" for number in range(2 * ROUND)]
+    for root in known:
+        write(root, "workflow.yaml", WORKFLOW)
+        write(root, "nodes/greet.ts")
+        await reader.scan(root)
+    wait_for_tick(known[-1])
+    write(known[-1], "nodes/greet.ts", "saved where inotify does not see it")
+
+    queue, _ = await follow(tmp_path, frozenset(), known=known, reader=reader)
+
+    assert sorted(name for name, _, _ in queue.added) == [root.name for root in (*known[:ROUND], known[-1])]
 
 
 async def test_a_new_directory_is_found_and_told(tmp_path: Path):
