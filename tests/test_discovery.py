@@ -10,11 +10,15 @@ from pdwatch.core.resync import ROUND
 from pdwatch.discovery import WorkflowDiscovery
 from pdwatch.logs import Event
 from pdwatch.tracked import TrackedWorkflows
+from tests.adapters.test_scan_memory import settle_at_once, wait_for_tick
+from tests.adapters.workflow_files import WORKFLOW, write
 from tests.recording_log import RecordingLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
+
+    import pytest
 
 
 NOTICED_AT = 7.0
