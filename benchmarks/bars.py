@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from benchmarks.results import Results
 
 WIDTH = 60
-_FILLS = "▪▫◦•◇◆█▒▓░"
+_FILLS = "▪▫◦•◇◆█▤▒▓░"
 """One sign a phase, for terminals without colour."""
 _PHASE = "phase: "
 

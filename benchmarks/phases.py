@@ -21,6 +21,7 @@ FIELDS: Sequence[tuple[str, str, str]] = (
     ("plan", "build.started", "plan_ms"),
     ("slot", "build.started", "wait_ms"),
     ("build", "build.succeeded", "build_ms"),
+    ("tag", "build.succeeded", "tag_ms"),
     ("publish", "publish.succeeded", "publish_ms"),
     ("apply", "deploy.applied", "apply_ms"),
     ("kubelet", "rollout.complete", "kubelet_ms"),
