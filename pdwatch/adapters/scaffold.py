@@ -43,7 +43,7 @@ def create_workflow(directory: Path, name: str) -> Sequence[str]:
     contents = scaffold(templates, name=name, types=engine_files()[_TYPES])
     directory = Path(os.path.realpath(directory))
     staging = directory.parent / f".pdwatch-{secrets.token_hex(8)}"
-    with _write_errors(directory):
+    with _write_errors(directory, written_as=staging):
         try:
             for path, content in contents.items():
                 _write(staging / path, content)
@@ -84,12 +84,13 @@ def refresh_editor_files(directory: Path) -> Sequence[str]:
 
 
 @contextmanager
-def _write_errors(directory: Path) -> Iterator[None]:
+def _write_errors(directory: Path, *, written_as: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        path = str(error.filename or directory).replace(str(written_as), str(directory))
         raise NotWrittenError(
-            f"{error.filename or directory} can't be written: {error.strerror}",
+            f"{path} can't be written: {error.strerror}",
             remedy="choose another place with --directory DIR, or see to its permissions and space",
         ) from error
 

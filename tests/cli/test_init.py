@@ -171,6 +171,7 @@ class TestRefusing:
         ended = await pdwatch("init", "hello", "--directory", tmp_path / "file" / "hello")
         assert (ended.status, ended.out) == (1, "")
         assert "can't be written: Not a directory" in ended.err
+        assert ".pdwatch-" not in ended.err
         assert contents(tmp_path) == {"file": b""}
 
     async def test_a_disk_that_is_full_half_way_leaves_nothing(self, tmp_path: Path) -> None:
