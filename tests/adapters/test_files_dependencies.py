@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdwatch.adapters.files import FileSource
-from tests.adapters.test_files import paths, problems, root, scan, write
+from tests.adapters.workflow_files import paths, problems, scan, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pdwatch.core.model import SourceFile
-
-__all__ = ["root"]
 
 LAYOUT = {
     "node_modules/.deno/a@1/node_modules/a/index.js": "a",

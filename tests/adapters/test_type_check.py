@@ -16,6 +16,7 @@ from pdwatch.adapters.engine import engine_files
 from pdwatch.adapters.files import FileSource
 from pdwatch.adapters.local import type_check
 from pdwatch.adapters.local.deno import find_deno
+from pdwatch.adapters.local.full_check import full_check
 from pdwatch.adapters.local.stages import Stage
 from pdwatch.adapters.local.staging import stage
 from pdwatch.adapters.local.type_check import TypeCheck
@@ -72,11 +73,9 @@ async def saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         directory.mkdir(parents=True)
     (root / "workflow.yaml").write_text(WORKFLOW)
     saves = Saves(root, area, TypeCheck(area, deno=find_deno()))
-    run_in_full = type_check.full_check
-
     async def counted(stage: Stage, *, deno: Path) -> None:
         saves.full.append((stage.app / "nodes/greet.ts").read_text())
-        await run_in_full(stage, deno=deno)
+        await full_check(stage, deno=deno)
 
     monkeypatch.setattr(type_check, "full_check", counted)
     async with asyncio.TaskGroup() as group:
