@@ -73,6 +73,7 @@ async def saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         directory.mkdir(parents=True)
     (root / "workflow.yaml").write_text(WORKFLOW)
     saves = Saves(root, area, TypeCheck(area, deno=find_deno()))
+
     async def counted(stage: Stage, *, deno: Path) -> None:
         saves.full.append((stage.app / "nodes/greet.ts").read_text())
         await full_check(stage, deno=deno)
