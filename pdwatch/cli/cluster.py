@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import print_json, style
-from pdwatch.cli.options import ALLOW_CONTEXT, NamespaceType
+from pdwatch.cli.options import ALLOW_CONTEXT, CONTEXT, OUTPUT, NamespaceType
 from pdwatch.errors import ClusterUnavailableError, ExitCode, UnauthorizedError
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ def command() -> None:
     type=NamespaceType(),
     help="Where the workflows go.  [default: the context's namespace]",
 )
-@click.option("--context", help="The kubeconfig's context.  [default: its current one]")
+@CONTEXT
 @ALLOW_CONTEXT
 @click.option("--fix", is_flag=True, help="Create the namespace when it is missing.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@OUTPUT
 def check(*, fix: bool, output: str, **flags: Any) -> None:
     """Say what is missing before workflows can run, and what to do about it.
 

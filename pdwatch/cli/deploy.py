@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import Progress, report_error
+from pdwatch.cli.follow import follow
 from pdwatch.cli.objects import print_objects
-from pdwatch.cli.options import ALLOW_CONTEXT, BUILD_NETWORK, BUILDER, DurationType, NamespaceType
+from pdwatch.cli.options import ALLOW_CONTEXT, BUILD_NETWORK, BUILDER, CONTEXT, DurationType, NamespaceType
 from pdwatch.cli.paths import DirectoryType
 from pdwatch.core.image import image_references
 from pdwatch.core.manifests import manifests, secret, secret_name
-from pdwatch.core.model import RolloutPhase
 from pdwatch.core.names import PORT
 from pdwatch.errors import ExitCode, PdwatchError
 
@@ -60,7 +60,7 @@ class _Flags:
 @click.command(name="deploy")
 @click.argument("directory", default=".", metavar="[DIR]", type=DirectoryType())
 @click.option("-n", "--namespace", type=NamespaceType(), help="Where it goes, whatever workflow.yaml says.")
-@click.option("--context", help="The kubeconfig's context.  [default: its current one]")
+@CONTEXT
 @ALLOW_CONTEXT
 @click.option(
     "--registry", metavar="HOST[:PORT][/PATH]", help="Push the image there, and deploy it by digest."
@@ -228,29 +228,15 @@ async def _secrets(source: FileSource, flags: _Flags) -> Mapping[str, bytes]:
 
 async def _followed(api: Api, namespace: str, name: str, digest: str, flags: _Flags) -> ExitCode:
     """Wait for the rollout, and say how it ended."""
-    from pdwatch.adapters.kubernetes.rollout_watch import wait_for_rollout  # noqa: PLC0415
-
-    seen: list[RolloutStatus] = []
-    with Progress() as progress:
-
-        def show(status: RolloutStatus) -> None:
-            seen[:] = [status]
-            progress.update(
-                f"{name}: {status.updated}/{status.desired} new, {status.ready} ready {status.message}"
-            )
-
-        try:
-            async with asyncio.timeout(flags.timeout):
-                await wait_for_rollout(api, namespace=namespace, name=name, digest=digest, on_status=show)
-        except TimeoutError:
-            late = f"not ready after {flags.timeout:g} s"
-        else:
-            late = ""
-    status = seen[0] if seen else None
-    if status and status.phase is RolloutPhase.READY and not late:
+    followed = await follow(
+        api, namespace=namespace, name=name, digest=digest, timeout_s=flags.timeout, word="new"
+    )
+    status = followed.status
+    if status and followed.ready:
         flags.tell(f"ready: {status.ready} of {status.desired} pods of {name} run what is saved")
         flags.tell(f"try it: kubectl -n {namespace} port-forward service/{name} {PORT}")
         return ExitCode.OK
+    late = "" if followed.in_time else f"not ready after {flags.timeout:g} s"
     report_error(_not_ready(status, name, namespace, late))
     if status and status.pod:
         await _show_log(api, namespace, status.pod)

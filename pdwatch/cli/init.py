@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pdwatch.cli.console import print_json
+from pdwatch.cli.options import OUTPUT
 from pdwatch.core.deno_config import DENO_CONFIGS
 from pdwatch.core.scaffold import EDITOR_DIRECTORY, TYPES, name_fault
 
@@ -40,7 +41,7 @@ def _workflow_name(_context: click.Context, _parameter: click.Parameter, value: 
     help="Where it goes.  [default: ./NAME; with --refresh, this directory]",
 )
 @click.option("--refresh", is_flag=True, help="Renew .pipedreamer/ of a workflow that is there; no NAME.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@OUTPUT
 def command(name: str | None, directory: Path | None, *, refresh: bool, output: str) -> None:
     """Create the workflow NAME in a directory of its own.
 

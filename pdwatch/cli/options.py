@@ -35,6 +35,13 @@ ALLOW_CONTEXT = click.option(
 )
 
 
+CONTEXT = click.option("--context", help="The kubeconfig's context.  [default: its current one]")
+
+OUTPUT = click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+
+
 class NamespaceType(click.ParamType[str]):
     """The name of a namespace: a DNS label."""
 

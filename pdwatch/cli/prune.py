@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import print_json
-from pdwatch.cli.options import NamespaceType
+from pdwatch.cli.options import CONTEXT, OUTPUT, NamespaceType
 from pdwatch.core.retention import KEPT_IMAGES, surplus
 from pdwatch.core.suggestion import did_you_mean
 from pdwatch.errors import ForbiddenError, NotFoundError
@@ -49,9 +49,9 @@ class _Flags:
 @click.option(
     "-n", "--namespace", type=NamespaceType(), help="Where to look, if not all namespaces may be seen."
 )
-@click.option("--context", help="The kubeconfig's context.  [default: its current one]")
+@CONTEXT
 @click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@OUTPUT
 def command(targets: Sequence[str], **flags: Any) -> None:
     """Remove old images of workflows from Docker.
 

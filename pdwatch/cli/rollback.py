@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pdwatch.cli.console import Progress, print_json, report_error
-from pdwatch.cli.options import ALLOW_CONTEXT, DurationType, NamespaceType, WorkflowNameType
+from pdwatch.cli.console import print_json, report_error
+from pdwatch.cli.deployed import DeployedFlags, deployed_workflow
+from pdwatch.cli.follow import follow
+from pdwatch.cli.options import OUTPUT, DurationType
 from pdwatch.core.image import DEFAULT_REGISTRY, parse_reference, registry_host
-from pdwatch.core.model import RolloutPhase
 from pdwatch.core.names import ROLLED_BACK_ANNOTATION
 from pdwatch.core.rollback import past_revisions, rollback_target, rolled_back
 from pdwatch.errors import (
@@ -26,21 +27,14 @@ from pdwatch.errors import (
 
 if TYPE_CHECKING:
     from pdwatch.adapters.kubernetes.connection import Api
-    from pdwatch.core.model import Manifest, ObservedDeployment, RolloutStatus
+    from pdwatch.core.model import Manifest, ObservedDeployment
     from pdwatch.core.rollback import PastRevision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Flags:
-    name: str
-    namespace: str | None
-    context: str | None
-    allow_context: tuple[str, ...]
+class _Flags(DeployedFlags):
     to: str | None
     release: bool
-    wait: bool
-    timeout: float
-    output: str
 
     def tell(self, line: str) -> None:
         """Print a line for people."""
@@ -49,17 +43,12 @@ class _Flags:
 
 
 @click.command(name="rollback")
-@click.argument("name", type=WorkflowNameType())
-@click.option(
-    "-n", "--namespace", type=NamespaceType(), help="Where it runs.  [default: the context's namespace]"
-)
-@click.option("--context", help="The kubeconfig's context.  [default: its current one]")
-@ALLOW_CONTEXT
+@deployed_workflow
 @click.option("--to", metavar="DIGEST|REVISION", help="Go back to this one, not to the one before.")
 @click.option("--release", is_flag=True, help="End the hold: let `pdwatch run` roll out what is saved.")
 @click.option("--wait/--no-wait", default=True, help="Wait until the earlier pods are ready.")
 @click.option("--timeout", type=DurationType(), default="120s", show_default=True, help="How long to wait.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@OUTPUT
 def command(**flags: Any) -> None:
     """Return the workflow NAME to what it ran before the last save, and hold it there until the next.
 
@@ -160,32 +149,26 @@ async def _require_image(deployment: ObservedDeployment, target: PastRevision) -
 
 async def _followed(api: Api, applied: Manifest, target: PastRevision, flags: _Flags) -> bool:
     """Wait for the rollout; say on stderr why it is not ready, if it is not."""
-    from pdwatch.adapters.kubernetes.rollout_watch import wait_for_rollout  # noqa: PLC0415
-
     name, namespace = flags.name, applied["metadata"]["namespace"]
-    with Progress() as progress:
-
-        def show(status: RolloutStatus) -> None:
-            progress.update(
-                f"{name}: {status.updated}/{status.desired} back, {status.ready} ready {status.message}"
-            )
-
-        try:
-            async with asyncio.timeout(flags.timeout):
-                status = await wait_for_rollout(
-                    api, namespace=namespace, name=name, digest=target.source_digest, on_status=show
-                )
-            why = "" if status.phase is RolloutPhase.READY else f": {status.reason} {status.message}"
-        except TimeoutError:
-            why = f" after {flags.timeout:g} s"
-    if why:
+    followed = await follow(
+        api,
+        namespace=namespace,
+        name=name,
+        digest=target.source_digest,
+        timeout_s=flags.timeout,
+        word="back",
+    )
+    if not followed.ready:
+        status = followed.status
+        ended = f": {status.reason} {status.message}" if status and followed.in_time else ""
+        late = "" if followed.in_time else f" after {flags.timeout:g} s"
         report_error(
             PdwatchError(
-                f"{name} in namespace {namespace} is rolled back, but not ready{why}",
+                f"{name} in namespace {namespace} is rolled back, but not ready{late}{ended}",
                 remedy=f"`pdwatch status {name} -n {namespace}` shows how it goes on",
             )
         )
-    return not why
+    return followed.ready
 
 
 def _print(applied: Manifest, target: PastRevision, flags: _Flags, *, ready: bool | None) -> None:

@@ -13,6 +13,7 @@ import click
 
 from pdwatch.cli.case_report import TestedWorkflow, as_json, print_summary, print_verdict, print_workflow
 from pdwatch.cli.console import print_json
+from pdwatch.cli.options import OUTPUT
 from pdwatch.core.fixtures import FIXTURES, read_fixtures
 from pdwatch.core.junit import junit_xml
 from pdwatch.core.verdict import judge
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the results to FILE as JUnit XML, too.",
 )
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@OUTPUT
 def command(targets: tuple[Path, ...], wanted: str | None, junit: Path | None, output: str) -> None:
     """Run the test fixtures of the workflows at and below each DIR (default: this directory).
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import print_json, report_error
-from pdwatch.cli.options import ALLOW_CONTEXT, DurationType, NamespaceType, WorkflowNameType
+from pdwatch.cli.deployed import DeployedFlags, deployed_workflow
+from pdwatch.cli.options import OUTPUT, DurationType
 from pdwatch.errors import ClusterError, ExitCode, ForeignObjectError, PdwatchError
 
 if TYPE_CHECKING:
@@ -23,28 +24,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Flags:
-    name: str
-    namespace: str | None
-    context: str | None
-    allow_context: tuple[str, ...]
+class _Flags(DeployedFlags):
     dry_run: bool
-    wait: bool
-    timeout: float
-    output: str
 
 
 @click.command(name="undeploy")
-@click.argument("name", type=WorkflowNameType())
-@click.option(
-    "-n", "--namespace", type=NamespaceType(), help="Where it runs.  [default: the context's namespace]"
-)
-@click.option("--context", help="The kubeconfig's context.  [default: its current one]")
-@ALLOW_CONTEXT
+@deployed_workflow
 @click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
 @click.option("--wait/--no-wait", default=True, help="Wait until its pods are gone.")
 @click.option("--timeout", type=DurationType(), default="120s", show_default=True, help="How long to wait.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@OUTPUT
 def command(**flags: Any) -> None:
     """Remove the workflow NAME from the cluster: its Service, Secret, Deployment and pods.
 

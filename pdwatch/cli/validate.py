@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import Progress, print_json, style
+from pdwatch.cli.options import OUTPUT
 from pdwatch.cli.paths import DirectoryType
 from pdwatch.cli.problems import report_problems
 from pdwatch.cli.targets import workflows_below
@@ -33,7 +34,7 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
 @click.command(name="validate")
 @click.argument("directories", nargs=-1, metavar="[DIR]...", type=DirectoryType())
 @click.option("--check", is_flag=True, help="Have Deno check the types of the nodes, too.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@OUTPUT
 @click.option(
     "--schema",
     is_flag=True,
