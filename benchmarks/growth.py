@@ -20,6 +20,7 @@ from benchmarks.single import FLOOR, FLOOR_IMAGE, IMAGE, PHASE, SAVED, Floor, sa
 from benchmarks.workflows import Workflow, write_workflow
 from pdwatch.adapters.engine import engine_recipe
 from pdwatch.adapters.files import FileSource
+from pdwatch.core.names import DIGEST_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,6 +95,7 @@ class _Size:
         async with self._ground.daemon(self._root, self._namespace, level="debug") as daemon:
             await synced(daemon)
             self._add(FIRST_START, time.monotonic() - began, unit="s")
+            await self._require_all()
             floor = await Floor.of(self._ground, daemon, workflow, namespace=self._namespace)
             for _ in range(self._options.saves):
                 load_ms, apply_ms = await floor.sample()
@@ -106,6 +108,16 @@ class _Size:
                 for phase, took in save.phases.items():
                     self._add(f"{PHASE}{phase}", took)
             self._add("peak memory", usage.memory_mb(daemon.process.pid, peak=True), unit="MB")
+
+    async def _require_all(self) -> None:
+        """Raise when the cluster did not take a workflow: figures of the others would look like those of all."""
+        path = f"/apis/apps/v1/namespaces/{self._namespace}/deployments"
+        applied = sum(
+            DIGEST_ANNOTATION in deployment["metadata"].get("annotations", {})
+            for deployment in (await self._ground.kube.get(path))["items"]
+        )
+        if applied < self._workflows:
+            raise RuntimeError(f"only {applied} of {self._workflows} workflows have a Deployment")
 
     async def second_start(self) -> None:
         """Start with everything up to date, and watch the daemon do nothing."""
