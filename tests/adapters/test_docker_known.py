@@ -18,7 +18,7 @@ from pdwatch.adapters.docker.publisher import LocalPublisher
 from pdwatch.adapters.engine import engine_files
 from pdwatch.core.parent_image import PARENT_REPOSITORY
 from pdwatch.pipeline import image_for
-from tests.adapters.docker_proxy import SILENCE, docker_proxy
+from tests.adapters.docker_proxy import SILENCE, docker_proxy, refusal
 from tests.adapters.docker_workflow import NODE, Workflow, delete_images, prune_build_cache
 
 if TYPE_CHECKING:
@@ -173,6 +173,37 @@ async def test_a_parent_image_that_vanishes_unseen_is_built_again(
         assert await follows.builder.build(await workflow.request()) == built
     assert follows.proxy.requests[before] == "POST images/load?quiet=1", "it was taken for known"
     await docker.images.delete(parent)
+
+
+async def test_a_docker_that_keeps_its_events_to_itself_is_not_asked_again_what_it_can_do(
+    testbed: Testbed, tmp_path: Path
+) -> None:
+    refused_twice = asyncio.Event()
+    refusals = []
+
+    def refuses(request: web.Request) -> Fault | None:
+        if not request.path.endswith("/events"):
+            return None
+        refusals.append(request)
+        if len(refusals) > 1:
+            refused_twice.set()
+        return refusal("not allowed by the socket's proxy", status=403)
+
+    async with docker_proxy(testbed.docker_host, tmp_path, refuses) as proxy, connect(proxy.endpoint) as api:
+        known = KnownDocker(api)
+        known.refused.add("layer")
+        task = asyncio.create_task(known.follow(), name="follow")
+        async with asyncio.timeout(60):
+            await refused_twice.wait()
+        assert known.refused == {"layer"}
+        before = len(proxy.requests)
+        for _ in range(2):
+            assert await known.inspect(BASE)
+        assert [each for each in proxy.requests[before:] if "events" not in each] == [
+            f"GET images/{BASE}/json"
+        ] * 2
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_when_docker_comes_back_it_is_asked_what_it_can_do(

@@ -84,7 +84,8 @@ class KnownDocker:
     async def follow(self) -> None:
         """Listen to Docker's events until cancelled; connect again when Docker goes away.
 
-        A Docker that comes back may be another one: all that was known is forgotten.
+        A Docker that comes back may be another one: all that was known is forgotten. One that tells nobody its
+        events is the same all the time.
         """
         failures = 0
         while True:
@@ -96,8 +97,9 @@ class KnownDocker:
             except DockerError:
                 failures += 1  # whoever builds meanwhile meets the same error, and reports it
             finally:
-                self._listening = False
-                self._forget()
+                if self._listening:
+                    self._listening = False
+                    self._forget()
             jitter = random.random()  # noqa: S311  # it spreads load and guards nothing
             await asyncio.sleep(backoff(failures, base_s=_RETRY_BASE_S, cap_s=_RETRY_CAP_S, jitter=jitter))
 
