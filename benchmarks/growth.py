@@ -110,7 +110,7 @@ class _Size:
             self._add("peak memory", usage.memory_mb(daemon.process.pid, peak=True), unit="MB")
 
     async def _require_all(self) -> None:
-        """Raise when the cluster did not take a workflow: figures of the others would look like those of all."""
+        """Raise when the cluster did not take a workflow: those of the others look like all."""
         path = f"/apis/apps/v1/namespaces/{self._namespace}/deployments"
         applied = sum(
             DIGEST_ANNOTATION in deployment["metadata"].get("annotations", {})

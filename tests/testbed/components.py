@@ -23,7 +23,7 @@ NODE = LOOPBACK
 """The node's name and address, which is where kube-apiserver reaches kubelet."""
 
 _SERVICE_NETWORK = "10.96.0.0/16"
-"""Nothing routes it (there is no kube-proxy); Services need addresses all the same, a thousand in benchmarks."""
+"""Nothing routes it (there is no kube-proxy); Services need addresses all the same: benchmarks a thousand."""
 _ETCD = "etcd:0"
 """A Unix socket in the state directory, since whoever reaches etcd can make a privileged pod, so no port may
 lead there. etcd accepts a socket only under a name that looks like host and port."""
