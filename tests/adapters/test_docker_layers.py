@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import tarfile
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from pdwatch.adapters.docker.api import connect
 from pdwatch.adapters.docker.publisher import RegistryPublisher
+from pdwatch.adapters.engine import engine_files
 from pdwatch.core.image import image_references
 from pdwatch.core.image_config import EMPTY_LAYER
 from pdwatch.core.model import BuildRequest
@@ -25,6 +27,7 @@ from tests.adapters.docker_workflow import (
     builder,
     contents,
     delete_images,
+    files,
     layers,
     nameless,
     parents,
@@ -100,6 +103,34 @@ async def test_the_classic_builder_makes_the_same_but_for_the_empty_layer_of_wor
             if step["created_by"] == "WORKDIR /app":
                 step.pop("empty_layer", None)
     assert configs[0] == configs[1]
+
+
+async def test_layers_that_others_have_built_of_the_same_files_are_not_taken_over(
+    api: DockerApi, docker: aiodocker.Docker, workflow: Workflow
+) -> None:
+    context = io.BytesIO()
+    dockerfile = {"Dockerfile": b"FROM denoland/deno:distroless\nCOPY .engine/ /\n"}
+    engine = {f".engine/app/engine/{path}": content for path, content in engine_files().items()}
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        for path, content in {**dockerfile, **engine}.items():
+            entry = tarfile.TarInfo(path)
+            entry.size, entry.mtime = len(content), 1_000_000_000
+            tar.addfile(entry, io.BytesIO(content))
+    name = f"{workflow.name}:others"
+    await prune_build_cache(docker)
+    async with aclosing(
+        api.messages("build", query={"version": "2", "t": name}, body=context.getvalue())
+    ) as built:
+        async for _ in built:
+            pass
+    with_own_parent(workflow)
+    image = await workflow.build(api, way="layer")
+    assert {entry.mtime for entry in (await files(docker, image.id)).values()} == {0}
+
+
+def with_own_parent(workflow: Workflow) -> None:
+    """Give a workflow a parent image that no other has."""
+    workflow.save("deno.lock", json.dumps({"version": "5", "workspace": {"of": workflow.name}}))
 
 
 async def test_a_file_that_is_removed_is_in_no_layer(

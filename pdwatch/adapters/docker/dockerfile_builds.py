@@ -49,6 +49,9 @@ class Recipe:
     """Returns the Dockerfile's text, with these labels on every step's image."""
     own_labels: frozenset[str] = frozenset({IMAGE_WORKFLOW_LABEL})
     """Those of a build's labels that the image keeps."""
+    cached: bool = True
+    """Whether layers of earlier builds will do. BuildKit also takes those of files that differ in their times,
+    which somebody else may have built."""
 
 
 class DockerfileBuilds:
@@ -122,7 +125,8 @@ class DockerfileBuilds:
         build = {IMAGE_BUILD_LABEL: uuid.uuid4().hex}
         labels = {**build, IMAGE_WORKFLOW_LABEL: recipe.workflow}
         try:
-            built = await self._run(recipe, recipe.dockerfile(labels))
+            options = () if recipe.cached else (("nocache", "1"),)
+            built = await self._run(recipe, recipe.dockerfile(labels), options=options)
             registered = await self._register(
                 recipe, built, base, without_labels=labels.keys() - recipe.own_labels
             )

@@ -105,6 +105,7 @@ class SplitImage:
                 _parent_dockerfile, plan.request.base, plan.dependencies, {IMAGE_PARENT_LABEL: self.parent}
             ),
             own_labels=frozenset(),
+            cached=False,
         )
 
     def config(self, parent: Mapping[str, Any], layer: str) -> ImageConfig:

@@ -84,8 +84,7 @@ class KnownDocker:
     async def follow(self) -> None:
         """Listen to Docker's events until cancelled; connect again when Docker goes away.
 
-        A Docker that comes back may be another one: all that was known is forgotten. One that tells nobody its
-        events is the same all the time.
+        A Docker that comes back may be another one: all that was known is forgotten.
         """
         failures = 0
         while True:
