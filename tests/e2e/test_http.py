@@ -158,9 +158,9 @@ async def test_status_shows_a_table_and_documented_json_and_whether_all_is_well(
     shown = await pdwatch("status", "--socket", watched.socket)
     heading, row = shown.out.splitlines()
     assert shown.status == 0
-    assert heading.split() == ["NAME", "NAMESPACE", "STATE", "RUNNING", "AGE", "WHERE"]
-    assert row.split()[:4] == ["hello", "local", "ready", "yes"]
-    assert row.split()[5] == (await watched.workflow())["url"]
+    assert heading.split() == ["NAME", "NAMESPACE", "TARGET", "STATE", "RUNNING", "AGE", "WHERE"]
+    assert row.split()[:5] == ["hello", "local", "local", "ready", "yes"]
+    assert row.split()[6] == (await watched.workflow())["url"]
 
     save(watched.root, BROKEN)
     await watched.daemon.until("build.failed")
