@@ -50,8 +50,10 @@ class Recipe:
     own_labels: frozenset[str] = frozenset({IMAGE_WORKFLOW_LABEL})
     """Those of a build's labels that the image keeps."""
     cached: bool = True
-    """Whether layers of earlier builds will do. BuildKit takes those of equal files with other times too, which
-    somebody else may have built."""
+    """Whether layers of earlier builds will do.
+
+    BuildKit takes those of equal files with other times too, which somebody else may have built.
+    """
 
 
 class DockerfileBuilds:
