@@ -166,7 +166,7 @@ async def test_status_shows_a_table_and_documented_json_and_whether_all_is_well(
     await watched.daemon.until("build.failed")
     shown = await pdwatch("status", "--socket", watched.socket)
     _, row, why = shown.out.splitlines()
-    assert (shown.status, row.split()[:4]) == (1, ["hello", "local", "failing", "no"])
+    assert (shown.status, row.split()[:5]) == (1, ["hello", "local", "local", "failing", "no"])
     assert why.startswith("  ")
     found = await pdwatch("status", "--socket", watched.socket, "-o", "json")
     (document,) = json.loads(found.out)
