@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from benchmarks import bars
@@ -34,6 +35,7 @@ def draw(results: Results, path: Path) -> None:
 def _saves(axes: Axes, results: Results) -> None:
     shown = list(bars.saves(results))
     axes.set_title("Save → patched, medians by phase")
+    axes.set_prop_cycle(color=[colormaps["tab20"](number) for number in range(20)])
     axes.set_xlabel("ms")
     phases = list(dict.fromkeys(phase for _, segments in shown for phase in segments))
     labels, lefts = [label for label, _ in shown], [0.0] * len(shown)
