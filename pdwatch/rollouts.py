@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING
 
 from pdwatch.core.model import Place
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 LOG_LINES_TIMEOUT_S = 5.0
 """A crashed container's last lines are worth waiting for this long; then the line is written without them."""
+LOG_READS = 8
+"""So many pods are asked for their last lines at once."""
 
 EVENT_OF = {
     RolloutTransition.PROGRESSING: Event.ROLLOUT_PROGRESSING,
@@ -61,11 +64,27 @@ class RolloutReporter:
         self._pod_logs = pod_logs
         self._log = log
         self._clock = clock
+        self._log_reads = asyncio.Semaphore(LOG_READS)
+        self._unreported: dict[tuple[str, str], deque[ViewChange]] = {}
+        """By namespace and name, those of each workflow that a task is about to report, in their order."""
 
     async def run(self, changes: asyncio.Queue[ViewChange]) -> None:
-        """Report changes, in their order, until cancelled."""
-        while True:
-            await self.report(await changes.get())
+        """Report changes until cancelled: those of one workflow in their order, and of others meanwhile."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                change = await changes.get()
+                name = change.namespace, change.name
+                if name in self._unreported:
+                    self._unreported[name].append(change)
+                else:
+                    self._unreported[name] = deque([change])
+                    group.create_task(self._report_all(name), name=f"report {'/'.join(name)}")
+
+    async def _report_all(self, name: tuple[str, str]) -> None:
+        unreported = self._unreported[name]
+        while unreported:
+            await self.report(unreported.popleft())
+        del self._unreported[name]
 
     async def report(self, change: ViewChange) -> None:
         """Take in one change: log its transitions, and requeue what was deleted or has drifted."""
@@ -127,7 +146,7 @@ class RolloutReporter:
     async def _last_lines(self, workflow: TrackedWorkflow, pod: str) -> Sequence[str]:
         assert workflow.claim is not None  # it was found by its claim
         try:
-            async with asyncio.timeout(LOG_LINES_TIMEOUT_S):
+            async with self._log_reads, asyncio.timeout(LOG_LINES_TIMEOUT_S):
                 return await self._pod_logs.last_lines(workflow.claim.namespace, pod)
         except TimeoutError:
             return ("(the container's log did not come in time)",)
