@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import ssl
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -130,11 +132,27 @@ class TestCredentials:
                 await api.request("GET", PATH)
             assert server.sent("Authorization") == ["Bearer loud"]
 
+    async def test_of_much_that_a_plugin_says_the_end_is_told(self, tmp_path: Path) -> None:
+        user = exec_plugin(tmp_path / "plugin", "seq 100000 >&2; echo please log in >&2; exit 1")
+        with pytest.raises(UnauthorizedError, match=r"exit code 1: ….*100000 please log in$") as caught:
+            await connect(kubeconfig=kubeconfig(tmp_path / "config", "https://it", user=user)).__aenter__()
+        assert len(caught.value.message) < 1000
+
+    async def test_what_a_plugin_leaves_running_is_not_waited_for(self, tmp_path: Path) -> None:
+        left = f"setsid tail -f {tmp_path}/plugin & echo $! > {tmp_path}/left"
+        user = exec_plugin(tmp_path / "plugin", f"{left}; {self.token('done')}")
+        async with scripted_server([OK]) as server:
+            async with connect(kubeconfig=kubeconfig(tmp_path / "config", server.url, user=user)) as api:
+                await api.request("GET", PATH)
+            os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
+            assert server.sent("Authorization") == ["Bearer done"]
+
+    @pytest.mark.parametrize("how", ["exec", pytest.param("true &&", id="in a shell")])
     async def test_a_plugin_that_hangs_is_given_up_and_ended(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
     ) -> None:
         monkeypatch.setattr(credentials, "PLUGIN_TIMEOUT_S", 0.1)
-        user = exec_plugin(tmp_path / "plugin", f"exec tail -f {tmp_path}/plugin")
+        user = exec_plugin(tmp_path / "plugin", f"{how} tail -f {tmp_path}/plugin; exit")
         with pytest.raises(UnauthorizedError, match="has not answered within"):
             await connect(kubeconfig=kubeconfig(tmp_path / "config", "https://it", user=user)).__aenter__()
         assert commands_with(str(tmp_path)) == []

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
-from typing import Any
+from typing import IO, Any
 
 _KIND = "ExecCredential"
+_LONGEST_COMPLAINT = 500
+"""So many characters of the end of what it says are told when it fails."""
 
 
 def ending_with_its_time(provider: Any, failure: type[Exception]) -> Any:
@@ -27,24 +31,41 @@ def ending_with_its_time(provider: Any, failure: type[Exception]) -> Any:
             """Return the status of the ExecCredential that the program prints (client-go, exec plugins)."""
             spec = {"interactive": sys.stdin.isatty()}
             asked = {"apiVersion": self.api_version, "kind": _KIND, "spec": spec}
-            process = await asyncio.create_subprocess_exec(
-                *self.args,
-                env={**self.env, "KUBERNETES_EXEC_INFO": json.dumps(asked)},
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            try:
-                printed, complaint = await process.communicate()
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-            if process.returncode:
-                said = complaint.decode(errors="replace").strip()
-                raise failure(f"exec: it ends with exit code {process.returncode}: {said}")
-            return _status(printed, self.api_version, failure)
+            environment = {**self.env, "KUBERNETES_EXEC_INFO": json.dumps(asked)}
+            with _memory("credential") as printed, _memory("complaint") as complaint:
+                code = await _run(self.args, environment, printed, complaint)
+                if code:
+                    raise failure(f"exec: it ends with exit code {code}: {_end_of(complaint)}")
+                printed.seek(0)
+                return _status(printed.read(), self.api_version, failure)
 
     return Plugin
+
+
+def _memory(name: str) -> IO[bytes]:
+    """Return a file in memory: unlike a pipe it is never full, nor kept open by what the program starts."""
+    return os.fdopen(os.memfd_create(name), "w+b")
+
+
+async def _run(
+    command: list[str], environment: dict[str, str], printed: IO[bytes], complaint: IO[bytes]
+) -> int:
+    """Run a program, and when that is cancelled end it and all that it has started; return its exit code."""
+    process = await asyncio.create_subprocess_exec(
+        *command, env=environment, stdout=printed, stderr=complaint, start_new_session=True
+    )
+    try:
+        return await process.wait()
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+def _end_of(complaint: IO[bytes]) -> str:
+    complaint.seek(0)
+    said = complaint.read().decode(errors="replace").strip()
+    return said if len(said) <= _LONGEST_COMPLAINT else f"…{said[-_LONGEST_COMPLAINT:]}"
 
 
 def _status(printed: bytes, api_version: str, failure: type[Exception]) -> Any:
