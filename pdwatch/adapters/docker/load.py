@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from pdwatch.core.model import SourceFile
 from pdwatch.core.tar_header import archive_size, header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
     from pdwatch.adapters.docker.api import DockerApi
     from pdwatch.core.build_context import ContextEntry
@@ -23,18 +24,41 @@ if TYPE_CHECKING:
     from pdwatch.core.tar_header import TarDialect
 
 _LOADED = "Loaded image"
+_HANDED_OVER_S = 10.0
+"""How long a load that was cancelled may hold up what comes after it."""
 
 
 async def load(api: DockerApi, archive: Iterable[bytes]) -> None:
     """Send an archive, taken in a thread, and wait until Docker says that it has the image.
 
+    A load that is cancelled after Docker has got the whole archive is waited for all the same: Docker goes on
+    with it in any case, and loads that nobody waits for would pile up before the one that somebody does.
+
     Raises:
         RefusedError: Docker answers with an error, at once or in the course of the work, or says nothing.
         DockerUnavailableError: The connection breaks.
     """
+    sent = asyncio.Event()
+    loading = asyncio.create_task(_load(api, archive, sent), name="load an image")
+    try:
+        await asyncio.shield(loading)
+    except asyncio.CancelledError:
+        if sent.is_set():
+            await asyncio.wait({loading}, timeout=_HANDED_OVER_S)
+        raise
+    finally:
+        loading.cancel()
+        await asyncio.wait({loading})
+
+
+async def _load(api: DockerApi, archive: Iterable[bytes], sent: asyncio.Event) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        async for block in off_loop(iter(archive)):
+            yield block
+        sent.set()
+
     loaded = False
-    body = off_loop(iter(archive))
-    async with aclosing(api.messages("images/load", query={"quiet": "1"}, body=body)) as messages:
+    async with aclosing(api.messages("images/load", query={"quiet": "1"}, body=body())) as messages:
         async for message in messages:
             loaded |= str(message.get("stream")).startswith(_LOADED)
     if not loaded:
