@@ -46,6 +46,7 @@ class BusyDocker:
 async def busy_docker(directory: Path) -> AsyncIterator[tuple[BusyDocker, Endpoint]]:
     docker, app = BusyDocker(), web.Application()
     app.router.add_get("/version", docker.version)
+    app.router.add_get("/v1.41/version", docker.version)
     app.router.add_post("/v1.41/images/load", docker.load)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
@@ -61,6 +62,8 @@ async def test_a_load_that_docker_has_got_is_waited_for_though_it_is_cancelled(t
         loading = asyncio.create_task(load(api, [b"archive"]))
         await docker.received.wait()
         loading.cancel()
+        await api.request("GET", "version")  # by then a load that is not waited for would have ended
+        assert not loading.done()
         docker.may_end.set()
         with pytest.raises(asyncio.CancelledError):
             await loading
