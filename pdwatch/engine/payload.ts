@@ -16,6 +16,37 @@ export interface BodyLimits {
   readonly ms: number;
 }
 
+/** What the body of one run takes up of the memory that all have together, until it is disposed of. */
+export interface BodyShare extends Disposable {
+  /** Takes so many bytes more; false if they are not to be had. */
+  take(bytes: number): boolean;
+}
+
+/** Bounds what the bodies of all runs in flight take up together, in bytes. */
+export class BodyMemory {
+  #free: number;
+
+  constructor(readonly bytes: number) {
+    this.#free = bytes;
+  }
+
+  share(): BodyShare {
+    let taken = 0;
+    return {
+      take: (bytes) => {
+        if (bytes > this.#free) return false;
+        this.#free -= bytes;
+        taken += bytes;
+        return true;
+      },
+      [Symbol.dispose]: () => {
+        this.#free += taken;
+        taken = 0;
+      },
+    };
+  }
+}
+
 /** The client's `X-Request-Id`; undefined for none, or one that has no place in a log. */
 export function requestIdOf(request: Request): string | undefined {
   const id = request.headers.get("X-Request-Id") ?? "";
@@ -35,8 +66,12 @@ export function timeoutOf(request: Request): number | undefined {
 }
 
 /** The JSON body, or `{}` when there is none. */
-export async function runPayload(request: Request, limits: BodyLimits): Promise<unknown> {
-  const text = await readText(request, limits);
+export async function runPayload(
+  request: Request,
+  limits: BodyLimits,
+  share: BodyShare,
+): Promise<unknown> {
+  const text = await readText(request, limits, share);
   if (text === "") return {};
   const type = request.headers.get("Content-Type");
   if (type !== null && !isJson(type)) {
@@ -61,8 +96,9 @@ export interface WebhookPayload {
 export async function webhookPayload(
   request: Request,
   limits: BodyLimits,
+  share: BodyShare,
 ): Promise<WebhookPayload> {
-  const text = await readText(request, limits);
+  const text = await readText(request, limits, share);
   const json = isJson(request.headers.get("Content-Type") ?? "");
   return {
     method: request.method,
@@ -82,20 +118,37 @@ export async function discardBody(request: Request, limits: BodyLimits): Promise
   await receive(request.body, limits, () => {}); // late or broken off, it is refused anyway
 }
 
-async function readText(request: Request, limits: BodyLimits): Promise<string> {
+async function readText(
+  request: Request,
+  limits: BodyLimits,
+  share: BodyShare,
+): Promise<string> {
   const tooLarge = new HttpError(413, `the body is larger than ${limits.bytes} bytes`);
   if (Number(request.headers.get("Content-Length")) > limits.bytes) throw tooLarge;
   if (request.body === null) return "";
-  const chunks: Uint8Array[] = [];
+  const decoder = new TextDecoder();
+  const parts: string[] = []; // of the text, so that the bytes need not be kept beside it
   let size = 0;
+  let refusal: HttpError | undefined;
   const failure = await receive(request.body, limits, (chunk) => {
     size += chunk.length;
-    if (size <= limits.bytes) chunks.push(chunk);
-    else chunks.length = 0;
+    if (size > limits.bytes) refusal = tooLarge;
+    else if (refusal === undefined && !share.take(chunk.length)) refusal = noRoom();
+    if (refusal === undefined) {
+      parts.push(decoder.decode(chunk, { stream: true }));
+    } else {
+      parts.length = 0;
+      share[Symbol.dispose]();
+    }
   });
-  if (size > limits.bytes) throw tooLarge;
-  if (failure !== undefined) throw failure;
-  return await new Blob(chunks as BlobPart[]).text();
+  refusal ??= failure;
+  if (refusal !== undefined) throw refusal;
+  return parts.join("") + decoder.decode();
+}
+
+function noRoom(): HttpError {
+  const message = "the bodies of the runs in flight take up all the memory that there is for them";
+  return new HttpError(429, message, { "Retry-After": "1" });
 }
 
 /** Passes on what arrives until the body ends; resolves to what kept it from its end, if anything did. */

@@ -1,9 +1,17 @@
 import { deepStrictEqual, rejects, strictEqual, throws } from "node:assert/strict";
-import { discardBody, requestIdOf, runPayload, timeoutOf, webhookPayload } from "./payload.ts";
+import {
+  BodyMemory,
+  discardBody,
+  requestIdOf,
+  runPayload,
+  timeoutOf,
+  webhookPayload,
+} from "./payload.ts";
 import { VirtualClock } from "./testing/virtual_clock.ts";
 
 const LIMIT = 20;
 const limits = { clock: new VirtualClock(), bytes: LIMIT, ms: 1000 };
+const ROOM = new BodyMemory(10 * LIMIT);
 const URL_OF = "http://localhost:8080/run";
 
 function requestOf(init?: RequestInit, query = ""): Request {
@@ -33,7 +41,7 @@ const payloads: [string, RequestInit | undefined, unknown][] = [
 
 for (const [name, init, payload] of payloads) {
   Deno.test(`/run takes ${name}`, async () => {
-    deepStrictEqual(await runPayload(requestOf(init), limits), payload);
+    deepStrictEqual(await runPayload(requestOf(init), limits, ROOM.share()), payload);
   });
 }
 
@@ -68,12 +76,15 @@ const refused: [string, RequestInit, number, string][] = [
 
 for (const [name, init, status, message] of refused) {
   Deno.test(`/run refuses a body that ${name}`, () =>
-    rejects(runPayload(requestOf({ method: "POST", ...init }), limits), { status, message }));
+    rejects(runPayload(requestOf({ method: "POST", ...init }), limits, ROOM.share()), {
+      status,
+      message,
+    }));
 }
 
 Deno.test("a body that says that it is too large is refused at once, and what is sent of it forgotten", async () => {
   const request = requestOf({ method: "POST", body: "1", headers: { "Content-Length": "21" } });
-  await rejects(webhookPayload(request, limits), { status: 413 });
+  await rejects(webhookPayload(request, limits, ROOM.share()), { status: 413 });
   strictEqual(request.bodyUsed, false);
   await discardBody(request, limits);
   strictEqual(request.bodyUsed, true);
@@ -94,8 +105,35 @@ Deno.test("of a body that turns out too large nothing more is kept, but all is r
       if (++sent === 3) controller.close();
     },
   });
-  await rejects(runPayload(requestOf({ method: "POST", body }), limits), { status: 413 });
+  await rejects(runPayload(requestOf({ method: "POST", body }), limits, ROOM.share()), {
+    status: 413,
+  });
   strictEqual(sent, 3);
+});
+
+Deno.test("what a refused body took up is free at once, however much of it is still to come", async () => {
+  const memory = new BodyMemory(LIMIT);
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const [writer, share] = [writable.getWriter(), memory.share()];
+  const refused = rejects(
+    runPayload(requestOf({ method: "POST", body: readable }), limits, share),
+    { status: 413 },
+  );
+  await writer.write(encoder.encode("x".repeat(LIMIT)));
+  await writer.write(encoder.encode("x"));
+  await writer.write(encoder.encode("x"));
+  strictEqual(memory.share().take(LIMIT), true);
+  await writer.close();
+  await refused;
+});
+
+Deno.test("a letter whose bytes come in two chunks is one", async () => {
+  const [first, second] = [encoder.encode('"ü"').slice(0, 2), encoder.encode('"ü"').slice(2)];
+  const body = ReadableStream.from([first, second]);
+  strictEqual(
+    await runPayload(requestOf({ method: "POST", body }), limits, ROOM.share()),
+    "ü",
+  );
 });
 
 Deno.test("a body that trickles in is given up after its time, and the client is told to stop", async () => {
@@ -111,7 +149,11 @@ Deno.test("a body that trickles in is given up after its time, and the client is
     },
     cancel: () => stopped.resolve(),
   });
-  const reading = runPayload(requestOf({ method: "POST", body }), { ...limits, clock });
+  const reading = runPayload(
+    requestOf({ method: "POST", body }),
+    { ...limits, clock },
+    ROOM.share(),
+  );
   await rejects(clock.until(reading), {
     status: 408,
     message: "the body did not arrive within 1000ms",
@@ -130,7 +172,7 @@ Deno.test("the time for a body ends when it has arrived", async () => {
       }),
   });
   const request = requestOf({ method: "POST", body, headers: json });
-  deepStrictEqual(await clock.until(runPayload(request, { ...limits, clock })), [1]);
+  deepStrictEqual(await clock.until(runPayload(request, { ...limits, clock }, ROOM.share())), [1]);
   await rejects(clock.until(new Promise(() => {})), { message: "nothing is left to wait for" });
 });
 
@@ -138,14 +180,14 @@ Deno.test("a body exactly as large as the limit is taken", async () => {
   const body = `"${"x".repeat(LIMIT - 2)}"`;
   const headers = { ...json, "Content-Length": `${LIMIT}` };
   strictEqual(
-    await runPayload(requestOf({ method: "POST", body, headers }), limits),
+    await runPayload(requestOf({ method: "POST", body, headers }), limits, ROOM.share()),
     JSON.parse(body),
   );
 });
 
 Deno.test("a webhook's payload is the request: method, headers, query and body", async () => {
   const init = { method: "PUT", body: '{"ref": 1}', headers: { ...json, "X-Event": "push" } };
-  deepStrictEqual(await webhookPayload(requestOf(init, "?a=1&b=x%20y"), limits), {
+  deepStrictEqual(await webhookPayload(requestOf(init, "?a=1&b=x%20y"), limits, ROOM.share()), {
     method: "PUT",
     headers: { "content-type": "application/json", "x-event": "push" },
     query: { a: "1", b: "x y" },
@@ -162,7 +204,7 @@ const bodies: [string, RequestInit, unknown][] = [
 
 for (const [name, init, body] of bodies) {
   Deno.test(`in a webhook's payload ${name}`, async () => {
-    deepStrictEqual((await webhookPayload(requestOf(init), limits)).body, body);
+    deepStrictEqual((await webhookPayload(requestOf(init), limits, ROOM.share())).body, body);
   });
 }
 

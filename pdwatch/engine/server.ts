@@ -4,6 +4,8 @@ import type { Clock } from "./clock.ts";
 import type { Logger } from "./mod.ts";
 import {
   type BodyLimits,
+  BodyMemory,
+  type BodyShare,
   discardBody,
   HttpError,
   requestIdOf,
@@ -11,7 +13,7 @@ import {
   timeoutOf,
   webhookPayload,
 } from "./payload.ts";
-import { Busy, NotStarted, type Payload, type RunOptions, type Runs } from "./runs.ts";
+import { Busy, NotStarted, type RunOptions, type Runs } from "./runs.ts";
 import type { Workflow } from "./workflow.ts";
 
 export interface ServerParts {
@@ -27,6 +29,8 @@ export interface ServerParts {
   readonly maxBodyBytes?: number;
   /** and so is one that takes longer to arrive, in milliseconds. */
   readonly maxBodyMs?: number;
+  /** Runs whose bodies would take up more together are refused. */
+  readonly maxBodiesBytes?: number;
 }
 
 export type Handler = (request: Request) => Promise<Response>;
@@ -36,8 +40,9 @@ interface Route {
   readonly respond: (request: Request, requestId: string) => Response | Promise<Response>;
 }
 
-/** A pod's memory limit is 256 Mi by default, and a body is held as bytes, as text and as a value. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
+/** A pod's memory limit is 256 Mi by default, and a body is held as text and as a value (docs/engine.md). */
+const MAX_BODIES_BYTES = 16 * 1024 * 1024;
 /** A run in flight that never begins would take the place of one that does; within the grace period. */
 const MAX_BODY_MS = 20_000;
 const READ = ["GET", "HEAD"];
@@ -88,8 +93,14 @@ function refusal(status: number, message: string, headers?: HeadersInit): Respon
 function routesOf(parts: ServerParts, limits: BodyLimits): Map<string, Route> {
   const { workflow, sourceDigest, runs } = parts;
   const { name, version, triggers } = workflow;
-  const run = async (trigger: string, read: Payload, options: RunOptions): Promise<Response> => {
-    const { id, result } = await runs.start(trigger, read, options);
+  const memory = new BodyMemory(parts.maxBodiesBytes ?? MAX_BODIES_BYTES);
+  const run = async (
+    trigger: string,
+    read: (share: BodyShare) => Promise<unknown>,
+    options: RunOptions,
+  ): Promise<Response> => {
+    using share = memory.share();
+    const { id, result } = await runs.start(trigger, () => read(share), options);
     const status = result.success ? 200 : 500;
     return Response.json(result, { status, headers: { "X-Run-Id": id } });
   };
@@ -100,14 +111,16 @@ function routesOf(parts: ServerParts, limits: BodyLimits): Map<string, Route> {
     routes.set(path, {
       methods: WEBHOOK,
       respond: (request, requestId) =>
-        run(`webhook ${trigger.path}`, () => webhookPayload(request, limits), { requestId }),
+        run(`webhook ${trigger.path}`, (share) => webhookPayload(request, limits, share), {
+          requestId,
+        }),
     });
   }
   routes.set("/run", {
     methods: ["GET", "POST"],
     respond: (request, requestId) => {
       const options = { requestId, timeoutMs: timeoutOf(request) };
-      return run("manual", () => runPayload(request, limits), options);
+      return run("manual", (share) => runPayload(request, limits, share), options);
     },
   });
   routes.set("/health", {

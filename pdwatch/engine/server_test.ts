@@ -52,6 +52,7 @@ function serving(
     newRequestId: () => "request-1",
     maxBodyBytes: 20,
     maxBodyMs: 1000,
+    maxBodiesBytes: 30,
   });
 }
 
@@ -192,6 +193,32 @@ for (const [name, refusal, status] of refusals) {
     deepStrictEqual([response.headers.get("Retry-After"), sent.bodyUsed], ["1", true]);
   });
 }
+
+Deno.test("bodies that would take up too much memory together are refused until a run ends", async () => {
+  const read = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
+  const handler = serving({
+    start: async (...args) => {
+      const run = await echo(...args);
+      read.resolve();
+      await ended.promise;
+      return run;
+    },
+  });
+  const init = { method: "POST", body: `"${"x".repeat(18)}"`, headers: json };
+  const first = ask("/run", init, handler);
+  await read.promise;
+  for (const path of ["/run", "/hooks/git%20hub"]) {
+    const refused = await request(path, init, handler);
+    deepStrictEqual([refused.status, refused.headers.get("Retry-After")], [429, "1"]);
+    deepStrictEqual(await refused.json(), {
+      error: "the bodies of the runs in flight take up all the memory that there is for them",
+    });
+  }
+  ended.resolve();
+  strictEqual((await first)[0], 200);
+  strictEqual((await ask("/run", init, handler))[0], 200);
+});
 
 Deno.test("while it drains the engine is healthy, but not ready", async () => {
   const handler = serving({ draining: true });
