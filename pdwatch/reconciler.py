@@ -126,6 +126,8 @@ class Reconciler:
         if known is not None and _same(known, snapshot, namespace, policy):
             known.policy = policy
             known.given_up = known.given_up and routine
+            if workflow.delivered != known.snapshot.digest:
+                known.saved_at = known.saved_at or saved_at  # another look was quicker than the event
             self._emit(known, Event.WORKFLOW_UNCHANGED, cause=cause, scan_ms=scan_ms)
             return known
         revision = workflow.revision = Revision(

@@ -63,6 +63,21 @@ async def test_a_touch_in_the_middle_of_a_build_lets_the_build_go_on():
     assert "workflow.superseded" not in events(world)
 
 
+async def test_a_save_that_another_look_finds_before_its_event_counts_from_that_event():
+    world = FakeWorld()
+    async with at_rest(world) as daemon:
+        world.disk.save(ALPHA, "two")
+        daemon.queue.add(ALPHA, cause="retry")
+        await asyncio.sleep(BUILD_S / 2)
+        daemon.saved(ALPHA)
+        await asyncio.sleep(LONG_S)
+        daemon.saved(ALPHA)  # a touch is no save of what runs
+        await asyncio.sleep(LONG_S)
+    (applied,) = world.log.named(Event.DEPLOY_APPLIED)
+    (complete,) = world.log.named(Event.ROLLOUT_COMPLETE)
+    assert 0 < applied["since_save_ms"] <= complete["since_save_ms"]
+
+
 async def test_a_save_in_the_middle_of_a_build_ends_that_build():
     world = FakeWorld()
     async with at_rest(world) as daemon:
