@@ -10,10 +10,11 @@ from pdwatch.errors import PdwatchError
 from pdwatch.logs import Event, EventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from pdwatch.core.model import Place
+    from pdwatch.core.retention import Removal, StoredImage
     from pdwatch.ports import ImageStore, RevisionHistory
     from pdwatch.tracked import TrackedWorkflow
 
@@ -48,6 +49,9 @@ class ImagePruning:
         self._now = now
         self._due: dict[Place, None] = {}
         self._rolled_out = asyncio.Event()
+        self._undelivered: dict[str, dict[str, datetime]] = {}
+        """By workflow and ID, when images that nobody has published yet were first seen: built by another
+        process, or by a build that was superseded."""
 
     def rolled_out(self, workflow: TrackedWorkflow) -> None:
         """Have the workflow's images looked at."""
@@ -70,10 +74,10 @@ class ImagePruning:
         try:
             async with asyncio.timeout(PRUNE_S):
                 images = await self._store.images(place.name)
-                if not surplus(images, in_use=(), keep=self._keep, now=self._now()):
+                if not self._surplus(place, images, in_use=frozenset()):
                     return  # whatever is in use: the API server need not be asked
                 in_use = await self._history.images(place.namespace, place.name) | await self._store.running()
-                removals = surplus(images, in_use=in_use, keep=self._keep, now=self._now())
+                removals = self._surplus(place, images, in_use=in_use)
                 pruned = await self._store.remove(removals)
         except PdwatchError as error:
             log.emit(
@@ -87,3 +91,11 @@ class ImagePruning:
         else:
             if pruned.count:
                 log.emit(Event.IMAGES_PRUNED, count=pruned.count, bytes=pruned.bytes)
+
+    def _surplus(
+        self, place: Place, images: Sequence[StoredImage], *, in_use: frozenset[str]
+    ) -> Sequence[Removal]:
+        now, known = self._now(), self._undelivered.get(place.name, {})
+        seen = {image.id: known.get(image.id, now) for image in images if image.delivered_at is None}
+        self._undelivered[place.name] = seen
+        return surplus(images, in_use=in_use, keep=self._keep, now=now, first_seen=seen)

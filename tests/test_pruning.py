@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdwatch.core.model import Place
-from pdwatch.core.retention import Pruned, StoredImage
+from pdwatch.core.retention import ON_ITS_WAY, Pruned, StoredImage
 from pdwatch.errors import DockerUnavailableError
 from pdwatch.logs import Event
 from pdwatch.pruning import PRUNE_S, ImagePruning
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.looptime
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATER_S = ON_ITS_WAY.total_seconds()
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Store:
     removed: list[str] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     takes_s: float = 0.1
+    delivered_at: datetime | None = NOW - timedelta(days=1)
 
     async def images(self, workflow: str | None = None) -> tuple[StoredImage, ...]:
         return tuple(
@@ -44,7 +46,7 @@ class Store:
                 version="1",
                 source_digest=f"sha256:{number:064x}",
                 references=(f"{workflow}:1",),
-                delivered_at=NOW + timedelta(minutes=number),
+                delivered_at=self.delivered_at and self.delivered_at + timedelta(minutes=number),
             )
             for number in range(4)
         )
@@ -75,14 +77,24 @@ def workflow(name: str) -> TrackedWorkflow:
     return tracked
 
 
-async def pruned(store: Store, *names: str, keep: int = 2, history: History | None = None) -> RecordingLog:
-    log = RecordingLog()
-    pruning = ImagePruning(store, history or History(), keep=keep, log=log, now=lambda: NOW)
+async def pruned(
+    store: Store, *names: str, keep: int = 2, history: History | None = None, again: Sequence[str] = ()
+) -> RecordingLog:
+    log, loop = RecordingLog(), asyncio.get_running_loop()
+    began = loop.time()
+
+    def now() -> datetime:
+        return NOW + timedelta(seconds=loop.time() - began)
+
+    pruning = ImagePruning(store, history or History(), keep=keep, log=log, now=now)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(pruning.run())
         for name in names:
             pruning.rolled_out(workflow(name))
         await asyncio.sleep(5 * PRUNE_S)
+        for name in again:
+            pruning.rolled_out(workflow(name))
+            await asyncio.sleep(LATER_S)
         task.cancel()
     return log
 
@@ -109,6 +121,14 @@ async def test_the_cluster_is_not_asked_as_long_as_nothing_would_go_anyway():
     assert (store.removed, history.asked) == ([], [])
     await pruned(store, "alpha", history=history)
     assert history.asked == ["alpha"]
+
+
+async def test_what_nobody_has_delivered_yet_goes_once_it_has_been_there_for_a_while():
+    store = Store(delivered_at=None)
+    await pruned(store, "alpha", again=["alpha"])
+    assert store.removed == [], "another process may have built it just now"
+    await pruned(store, "alpha", again=["alpha", "alpha"])
+    assert store.removed == ["alpha sha256:1"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +93,8 @@ async def _prune(flags: _Flags) -> None:
         store = DockerImageStore(docker)
         chosen = await _chosen(await store.images(), flags)
         in_use = await store.running() | await _remembered(flags)
-        removals = surplus(chosen, in_use=in_use, keep=flags.keep, now=datetime.now(UTC))
+        # Whoever asks for it now does not mean what is ten minutes old.
+        removals = surplus(chosen, in_use=in_use, keep=flags.keep, now=datetime.now(UTC), grace=timedelta(0))
         pruned = None if flags.dry_run else await store.remove(removals)
     _print(removals, pruned, flags)
 

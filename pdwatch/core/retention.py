@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -12,13 +12,15 @@ from pdwatch.core.image_config import EMPTY_LAYER, METADATA_INSTRUCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
 
 KEPT_IMAGES = 3
 """Of each workflow, whether they are used or not."""
 _COPY_FROM = "COPY --from="
 ABANDONED_AFTER = timedelta(hours=1)
 """A build that has taken longer has ended, and nobody is left to remove what it made."""
+ON_ITS_WAY = timedelta(minutes=10)
+"""Until then an image may be another process's, and the ReplicaSet or pod that names it still to come."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +35,8 @@ class StoredImage:
     """``repository:tag``."""
     pins: tuple[str, ...] = ()
     """``repository@sha256:…``, once it was pushed."""
-    delivered_at: datetime
-    """When it was last published."""
+    delivered_at: datetime | None
+    """When it was last published; None before that."""
     layers: tuple[str, ...] = ()
     """The diff IDs, lowest first."""
     building_since: datetime | None = None
@@ -58,25 +60,38 @@ class Pruned:
 
 
 def surplus(
-    images: Iterable[StoredImage], *, in_use: Collection[str], keep: int, now: datetime
+    images: Sequence[StoredImage],
+    *,
+    in_use: Collection[str],
+    keep: int,
+    now: datetime,
+    grace: timedelta = ON_ITS_WAY,
+    first_seen: Mapping[str, datetime] | None = None,
 ) -> tuple[Removal, ...]:
     """Decide which images go.
 
-    Kept are the newest ``keep`` of each workflow that have a name, and what ``in_use`` names. References that
-    pdwatch did not make stay, and with them the image.
+    Kept are the newest ``keep`` of each workflow that have a name, what ``in_use`` names, and what has been
+    delivered within ``grace``. References that pdwatch did not make stay, and with them the image.
 
     Args:
         images: What pdwatch built.
         in_use: References that ReplicaSets name and IDs of images that containers run.
         keep: How many of each workflow stay, used or not.
-        now: For builds that nobody has ended.
+        now: For builds that nobody has ended, and images that are on their way.
+        grace: How long an image with a name is on its way.
+        first_seen: Of images that nobody has published yet, by ID: since when they are known to be there.
     """
     used = {_normal(each) for each in in_use}
+    expected = {
+        image.id
+        for image in images
+        if (since := image.delivered_at or (first_seen or {}).get(image.id)) and now - since < grace
+    }
     by_workflow = sorted(images, key=lambda image: image.workflow)
     return tuple(
         removal
         for _, group in groupby(by_workflow, key=lambda image: image.workflow)
-        for removal in _removals(list(group), used=used, keep=keep, now=now)
+        for removal in _removals(list(group), used=used, expected=expected, keep=keep, now=now)
     )
 
 
@@ -115,14 +130,19 @@ def unused_parents(parents: Mapping[str, Sequence[str]], images: Iterable[Stored
 
 
 def _removals(
-    images: Sequence[StoredImage], *, used: Collection[str], keep: int, now: datetime
+    images: Sequence[StoredImage],
+    *,
+    used: Collection[str],
+    expected: Collection[str],
+    keep: int,
+    now: datetime,
 ) -> Iterator[Removal]:
-    newest_first = sorted(images, key=lambda image: (image.delivered_at, image.id), reverse=True)
+    newest_first = sorted(images, key=lambda image: (image.delivered_at or _NEVER, image.id), reverse=True)
     named = [image for image in newest_first if image.references]
     nameless = [image for image in newest_first if not image.references and not _under_way(image, now)]
     for image in named[keep:]:
         ours = tuple(ref for ref in image.references if _is_ours(ref, image))
-        if ours and not _is_used(image, used):
+        if ours and image.id not in expected and not _is_used(image, used):
             yield Removal(image=image, references=ours)
     for image in nameless:
         if not _is_used(image, used):

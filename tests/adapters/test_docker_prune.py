@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pdwatch.adapters.docker.prune import DockerImageStore
+from pdwatch.adapters.docker.publisher import LocalPublisher
 from pdwatch.core.retention import surplus
 from tests.adapters.docker_workflow import NODE, parents
 
@@ -34,3 +35,19 @@ async def test_a_parent_image_stays_while_an_image_is_made_of_it_and_goes_with_t
     assert parent in await parents(docker)
     await keep(0)
     assert parent not in await parents(docker)
+
+
+async def test_an_image_that_is_published_again_while_images_are_pruned_stays(
+    api: DockerApi, workflow: Workflow
+) -> None:
+    store, publisher = DockerImageStore(api), LocalPublisher(api)
+    first = await workflow.build(api)
+    await publisher.publish(first)
+    workflow.save("nodes/greet.ts", f"{NODE}// later\n")
+    second = await workflow.build(api)
+    images = await store.images(workflow.name)
+    removals = surplus(images, in_use=(), keep=0, now=datetime.now(UTC), grace=timedelta(0))
+    await publisher.publish(first)
+    assert {each.image.id for each in removals} == {first.id, second.id}
+    assert (await store.remove(removals)).count == 1
+    assert {image.id for image in await store.images(workflow.name)} == {first.id}

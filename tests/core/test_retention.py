@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pdwatch.core.image_config import EMPTY_LAYER
 from pdwatch.core.retention import (
     ABANDONED_AFTER,
+    ON_ITS_WAY,
     StoredImage,
     copied_from,
     freed_bytes,
@@ -20,6 +21,7 @@ from pdwatch.core.retention import (
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LONG_AGO = NOW - timedelta(days=2)
 
 
 def digest(number: int) -> str:
@@ -35,7 +37,7 @@ def stored(number: int, *, workflow: str = "hello", **fields: object) -> StoredI
         version="1.0",
         source_digest=source_digest,
         references=(f"{workflow}:1-0-{number:012x}",),
-        delivered_at=NOW + timedelta(minutes=number),
+        delivered_at=NOW - timedelta(days=1, minutes=-number),
     )
     return replace(image, **fields)  # type: ignore[arg-type]
 
@@ -62,7 +64,10 @@ def removed(images: list[StoredImage], *in_use: str, keep: int = 3) -> dict[str,
             id="another workflow's count by themselves",
         ),
         pytest.param(
-            [*FIVE[1:], stored(3, pins=("registry:5000/team/hello@sha256:" + "a" * 64,), delivered_at=NOW)],
+            [
+                *FIVE[1:],
+                stored(3, pins=("registry:5000/team/hello@sha256:" + "a" * 64,), delivered_at=LONG_AGO),
+            ],
             ("registry:5000/team/hello:1-0@sha256:" + "a" * 64,),
             {1},
             id="a pushed one that a ReplicaSet pins stays",
@@ -82,6 +87,39 @@ def removed(images: list[StoredImage], *in_use: str, keep: int = 3) -> dict[str,
 )
 def test_what_goes(images: list[StoredImage], in_use: tuple[str, ...], expected: set[int]):
     assert removed(images, *in_use).keys() == {digest(number) for number in expected}
+
+
+JUST_NOW, LONG_SINCE = NOW - ON_ITS_WAY / 2, NOW - ON_ITS_WAY
+
+
+@pytest.mark.parametrize(
+    ("delivered_at", "first_seen", "gone"),
+    [
+        pytest.param(
+            JUST_NOW, None, set(), id="what has just been delivered, which nothing names yet, stays"
+        ),
+        pytest.param(LONG_SINCE, None, {digest(1)}, id="what was delivered a while ago goes"),
+        pytest.param(None, JUST_NOW, set(), id="what another process has built and not delivered yet stays"),
+        pytest.param(None, LONG_SINCE, {digest(1)}, id="what nobody has delivered for a while goes"),
+        pytest.param(
+            None, None, {digest(1)}, id="what was never delivered, and nobody has seen before, goes"
+        ),
+        pytest.param(LONG_SINCE, JUST_NOW, {digest(1)}, id="what was delivered counts from then"),
+    ],
+)
+def test_an_image_on_its_way_to_a_cluster_stays(
+    delivered_at: datetime | None, first_seen: datetime | None, gone: set[str]
+):
+    newer = [stored(number, delivered_at=NOW) for number in (2, 3, 4)]
+    images = [stored(1, delivered_at=delivered_at), *newer]
+    seen = {digest(1): first_seen} if first_seen else {}
+    removals = surplus(images, in_use=(), keep=3, now=NOW, first_seen=seen)
+    assert {each.image.id for each in removals} == gone
+
+
+def test_who_asks_for_it_gets_rid_of_what_is_on_its_way_too():
+    images = [stored(number, delivered_at=NOW) for number in range(2)]
+    assert len(surplus(images, in_use=(), keep=1, now=NOW, grace=timedelta(0))) == 1
 
 
 @pytest.mark.parametrize(
@@ -141,7 +179,7 @@ def test_what_is_used_and_the_newest_stay_and_a_second_time_there_is_nothing_to_
         assert not (image.id in gone and {image.id, *image.references} & set(in_use))
     for workflow in ("hello", "other"):
         named = [image for image in images if image.workflow == workflow and image.references]
-        newest = sorted(named, key=lambda image: image.delivered_at)[-keep:]
+        newest = sorted(named, key=lambda image: str(image.delivered_at))[-keep:]
         assert gone.isdisjoint(image.id for image in newest)
     taken = {reference for each in removals for reference in each.references}
     left = [

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pdwatch.core.retention import Removal
 
 _CONFLICT = 409
-_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class DockerImageStore:
@@ -55,7 +54,7 @@ class DockerImageStore:
     async def remove(self, removals: Sequence[Removal]) -> Pruned:
         """Remove images, with the nameless ones that they were built on, and what was made for them alone.
 
-        One that has come into use meanwhile stays, and one that is gone is no error.
+        One that has come into use or been published again meanwhile stays, and one that is gone is no error.
 
         Raises:
             DockerError: Docker can't be reached, or answers with another error.
@@ -64,12 +63,18 @@ class DockerImageStore:
         freed: list[int | None] = []
         for each in removals:
             sources |= copied_from(await self._history(each.image.id))
-            freed.append(await self._delete(each.image.id, each.references or (each.image.id,)))
+            if not await self._published_since(each.image):
+                freed.append(await self._delete(each.image.id, each.references or (each.image.id,)))
         unused = await self._unused(sources)
         freed += [await self._delete(source, (source,)) for source in sorted(unused)]
         if any(size is not None for size in freed):
             freed += [await self._delete(parent, (parent,)) for parent in await self._unused_parents()]
         return Pruned(count=sum(size is not None for size in freed), bytes=sum(filter(None, freed)))
+
+    async def _published_since(self, image: StoredImage) -> bool:
+        """Tell whether somebody has published an image since it was looked at: it may be wanted at once."""
+        found = await inspect(self._api, image.id)
+        return found is not None and _last_tagged(found) != image.delivered_at
 
     async def _delete(self, image: str, names: Sequence[str]) -> int | None:
         """Return the size of the layers that are gone with the image; None when it is still there."""
@@ -137,12 +142,16 @@ def _stored(image: dict[str, Any]) -> StoredImage:
         source_digest=labels.get(IMAGE_DIGEST_LABEL, ""),
         references=tuple(image.get("RepoTags") or ()),
         pins=tuple(image.get("RepoDigests") or ()),
-        delivered_at=_time((image.get("Metadata") or {}).get("LastTagTime")),
+        delivered_at=_last_tagged(image),
         layers=tuple(image["RootFS"]["Layers"]),
         building_since=_time(image["Created"]) if IMAGE_BUILD_LABEL in labels else None,
     )
 
 
-def _time(text: str | None) -> datetime:
-    """Read RFC 3339 with Docker's nanoseconds; no time at all is the first there is."""
-    return datetime.fromisoformat(text).astimezone(UTC) if text and not text.startswith("0001") else _NEVER
+def _last_tagged(image: dict[str, Any]) -> datetime | None:
+    return _time((image.get("Metadata") or {}).get("LastTagTime"))
+
+
+def _time(text: str | None) -> datetime | None:
+    """Read RFC 3339 with Docker's nanoseconds; None for Go's zero time."""
+    return datetime.fromisoformat(text).astimezone(UTC) if text and not text.startswith("0001") else None
