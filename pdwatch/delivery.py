@@ -12,10 +12,11 @@ from pdwatch.building import Building, build_slots
 from pdwatch.core.admission import Work
 from pdwatch.core.backoff import backoff
 from pdwatch.core.drift import drift
-from pdwatch.core.image import image_references, parse_reference
+from pdwatch.core.image import image_references
+from pdwatch.core.image_lack import AWAITED_S, ImageLack, is_unknown, lacks_image
 from pdwatch.core.manifests import deployment, secret, service
 from pdwatch.core.model import RolloutPhase
-from pdwatch.core.names import IMAGE_ANNOTATION
+from pdwatch.core.observed import deployed_image
 from pdwatch.core.plan import Cause, Held, Invalid, Rollout, UpToDate, plan
 from pdwatch.errors import (
     ClusterChangedError,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdwatch.core.drift import FieldChange
-    from pdwatch.core.model import ImageRef, Manifest, ObservedDeployment, TargetName, WorkflowSpec
+    from pdwatch.core.model import Manifest, ObservedDeployment, TargetName, WorkflowSpec
     from pdwatch.core.plan import Plan
     from pdwatch.ports import Cluster, ClusterView, ImageBuilder, ImagePublisher, SourceReader
 
@@ -121,7 +122,8 @@ class Delivery:
         claimed_by = self._tracked.claim(workflow, revision.place)
         workflow.introduced.set()
         await self._synced(revision)
-        match self._decide(workflow, revision, spec, claimed_by):
+        lack = await self._lack(workflow, revision)
+        match self._decide(workflow, revision, spec, claimed_by, lack):
             case Invalid():
                 self._report(workflow, revision)
                 return None
@@ -139,7 +141,8 @@ class Delivery:
         workflow.delivered = revision.snapshot.digest
         revision.attempts = 0
         revision.held = None
-        return None
+        # Nothing tells when an image goes, or stays out of reach, while its pods lack it already.
+        return RETRY_CAP_S if lack else None
 
     async def _synced(self, revision: Revision) -> None:
         """Wait until the namespace has been listed, for ever if need be, and say so when it takes long."""
@@ -157,8 +160,30 @@ class Delivery:
             )
             await view.synced(namespace)
 
+    async def _lack(self, workflow: TrackedWorkflow, revision: Revision) -> ImageLack | None:
+        """Return the image that pods of the revision can't get, if they can't, and look where it is."""
+        snapshot, status, world = revision.snapshot, workflow.rollout, self._world(revision)
+        observed = world.view.deployment(revision.namespace, snapshot.name)
+        ref = deployed_image(observed)
+        if status is None or observed is None or ref is None or not lacks_image(status):
+            return None
+        if (status.source_digest, status.generation) != (snapshot.digest, observed.generation):
+            return None  # they are an older revision's
+        restored_at = revision.restored_at
+        return ImageLack(
+            ref=ref,
+            in_docker=ref.digest is None and await world.builder.find(ref, snapshot) is not None,
+            unknown=is_unknown(status),
+            awaited=restored_at is not None and self._clock() - restored_at < AWAITED_S,
+        )
+
     def _decide(
-        self, workflow: TrackedWorkflow, revision: Revision, spec: WorkflowSpec, claimed_by: Path | None
+        self,
+        workflow: TrackedWorkflow,
+        revision: Revision,
+        spec: WorkflowSpec,
+        claimed_by: Path | None,
+        lack: ImageLack | None,
     ) -> Plan:
         snapshot, namespace, view = revision.snapshot, revision.namespace, self._world(revision).view
         if workflow.rollout is None and claimed_by is None:
@@ -172,6 +197,7 @@ class Delivery:
             relocated=image is None or image.repository != wanted.repository,
             changes=deployment_drift(revision, observed),
             claimed_by=claimed_by,
+            lack=lack,
         )
 
     async def _roll_out(
@@ -183,8 +209,13 @@ class Delivery:
             fields = ", ".join(change.path for change in rollout.changes)
             self._emit(revision, Event.DEPLOY_DRIFTED, fields=fields)
         revision.stage = Stage.BUILD
-        observed = world.view.deployment(namespace, spec.name)
-        image = None if rollout.build else deployed_image(observed)
+        deployed = deployed_image(world.view.deployment(namespace, spec.name))
+        if rollout.cause is Cause.IMAGE_MISSING:
+            where = "its registry" if deployed and deployed.digest else "Docker"
+            message = f"{deployed} is gone from {where}, and pods wait for it"
+            self._emit(revision, Event.IMAGE_MISSING, message=message)
+            revision.image = None  # so that it is told of again
+        image = None if rollout.build else deployed
         if image is None:
             image = await self._building.image(
                 workflow, revision, builder=world.builder, publisher=world.publisher
@@ -204,6 +235,8 @@ class Delivery:
         revision.generation, revision.answered_at = applied["metadata"]["generation"], self._clock()
         world.view.observe(applied)
         self._rest(revision)
+        if rollout.cause is Cause.IMAGE_MISSING:
+            revision.restored_at = revision.answered_at
         apply_ms = milliseconds(self._clock() - started)
         self._emit(revision, Event.DEPLOY_APPLIED, cause=rollout.cause.value, apply_ms=apply_ms)
 
@@ -327,14 +360,6 @@ class Delivery:
 
     def _emit(self, revision: Revision, event: Event, **fields: object) -> None:
         self._log.bind(**revision.log_fields(self._clock())).emit(event, **fields)
-
-
-def deployed_image(observed: ObservedDeployment | None) -> ImageRef | None:
-    """Return the image reference that pdwatch last applied, None when it has left no (readable) one."""
-    if observed is None:
-        return None
-    annotations = observed.manifest["metadata"].get("annotations") or {}
-    return parse_reference(annotations.get(IMAGE_ANNOTATION, ""))
 
 
 def deployment_drift(revision: Revision, observed: ObservedDeployment | None) -> tuple[FieldChange, ...]:

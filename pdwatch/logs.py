@@ -45,6 +45,7 @@ class Event(StrEnum):
     WORKFLOW_CURRENT = "workflow.current"
     WORKFLOW_SUPERSEDED = "workflow.superseded"
     WORKFLOW_HELD = "workflow.held"
+    IMAGE_MISSING = "image.missing"
     BUILD_QUEUED = "build.queued"
     BUILD_STARTED = "build.started"
     BUILD_SUCCEEDED = "build.succeeded"
@@ -126,6 +127,7 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.UNDEPLOY_FAILED: _spec(f"directory {_FAILURE}", logging.ERROR),
     Event.IMAGES_PRUNED: _spec("count bytes"),
     Event.PRUNE_FAILED: _spec("error message remedy", logging.WARNING),
+    Event.IMAGE_MISSING: _spec("message", logging.WARNING),
     Event.BUILD_QUEUED: _spec("message"),
     Event.BUILD_STARTED: _spec("plan_ms wait_ms", logging.DEBUG),
     Event.BUILD_SUCCEEDED: _spec("image_id cached builder build_ms tag_ms"),

@@ -6,8 +6,9 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from pdwatch.core.image_lack import lacks_image, newly_lacks_image
 from pdwatch.core.model import Place
-from pdwatch.core.plan import ROLLED_BACK, is_rolled_back
+from pdwatch.core.plan import IMAGE_UNREACHABLE, ROLLED_BACK, is_rolled_back
 from pdwatch.core.rollout import RolloutTransition, transitions
 from pdwatch.delivery import deployment_drift
 from pdwatch.errors import PdwatchError
@@ -87,7 +88,7 @@ class RolloutReporter:
         del self._unreported[name]
 
     async def report(self, change: ViewChange) -> None:
-        """Take in one change: log its transitions, and requeue what was deleted or has drifted."""
+        """Take in one change: log its transitions, and requeue what the reconciler can put right."""
         workflow = self._tracked.find(
             Place(target=self._target, namespace=change.namespace, name=change.name)
         )
@@ -99,7 +100,9 @@ class RolloutReporter:
         before, workflow.rollout = workflow.rollout, change.status
         for transition in transitions(before, change.status):
             await self._tell(workflow, transition, change.status, seen_at=change.seen_at)
-        if drifted(workflow, change.deployment):
+        if newly_lacks_image(before, change.status):
+            self._requeue(workflow, "image-missing")
+        elif drifted(workflow, change.deployment) or _has_image_again(workflow, change.status):
             self._requeue(workflow, "drifted")
 
     def _deleted(self, workflow: TrackedWorkflow) -> None:
@@ -155,6 +158,11 @@ class RolloutReporter:
 
     def _bound(self, workflow: TrackedWorkflow, **fields: object) -> EventLog:
         return self._log.bind(**{**workflow.log_fields(self._clock()), **fields})
+
+
+def _has_image_again(workflow: TrackedWorkflow, status: RolloutStatus) -> bool:
+    held = workflow.revision.held if workflow.revision else None
+    return held is not None and held.reason == IMAGE_UNREACHABLE and not lacks_image(status)
 
 
 def drifted(workflow: TrackedWorkflow, observed: ObservedDeployment) -> bool:

@@ -60,6 +60,8 @@ class Revision:
     """When the apply began whose rollout is not complete yet."""
     answered_at: float | None = None
     """When that apply was answered."""
+    restored_at: float | None = None
+    """When its image was last brought back after it had gone missing."""
     repeats: int = 0
     """Applies in a row, each soon after the one before."""
     rests_until: float = 0.0

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pdwatch.core.image import parse_reference
 from pdwatch.core.model import ObservedDeployment, ObservedPod
 from pdwatch.core.names import (
     DIGEST_ANNOTATION,
     FIELD_MANAGER,
+    IMAGE_ANNOTATION,
     MANAGED_BY_LABEL,
     NAME_LABEL,
     ROLLED_BACK_ANNOTATION,
@@ -18,7 +20,7 @@ from pdwatch.core.names import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pdwatch.core.model import Manifest
+    from pdwatch.core.model import ImageRef, Manifest
 
 CRASH_LOOP = "CrashLoopBackOff"
 OUT_OF_MEMORY = "OOMKilled"
@@ -80,6 +82,14 @@ def observed_deployment(manifest: Manifest) -> ObservedDeployment:
             "metadata": {key: value for key, value in metadata.items() if key != "managedFields"},
         },
     )
+
+
+def deployed_image(observed: ObservedDeployment | None) -> ImageRef | None:
+    """Return the image reference that pdwatch last applied, None when it has left no (readable) one."""
+    if observed is None:
+        return None
+    annotations = observed.manifest["metadata"].get("annotations") or {}
+    return parse_reference(annotations.get(IMAGE_ANNOTATION, ""))
 
 
 def observed_pod(manifest: Manifest, *, events: Iterable[Manifest] = ()) -> ObservedPod:

@@ -10,11 +10,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdwatch.core.drift import FieldChange
-    from pdwatch.core.model import ObservedDeployment, Problem, SourceSnapshot
+    from pdwatch.core.image_lack import ImageLack
+    from pdwatch.core.model import ImageRef, ObservedDeployment, Problem, SourceSnapshot
 
 
 ROLLED_BACK = "rolled-back"
 """The reason of a hold that ``pdwatch rollback`` asked for."""
+IMAGE_UNREACHABLE = "image-unreachable"
+"""The reason of a hold while a node can't get an image that Docker has."""
 
 
 class Cause(StrEnum):
@@ -26,6 +29,8 @@ class Cause(StrEnum):
     """The Deployment was made from other sources, or by another engine."""
     RELOCATED = "relocated"
     """The settings now put the image into another repository."""
+    IMAGE_MISSING = "image-missing"
+    """The sources are deployed, but their image is gone, and pods wait for it."""
     DRIFTED = "drifted"
     """The sources are deployed, but somebody changed a field that pdwatch owns."""
     RELEASED = "released"
@@ -81,6 +86,7 @@ def plan(
     relocated: bool = False,
     changes: tuple[FieldChange, ...] = (),
     claimed_by: Path | None = None,
+    lack: ImageLack | None = None,
 ) -> Plan:
     """Decide what to do for one workflow.
 
@@ -90,6 +96,7 @@ def plan(
         relocated: Whether the deployed image lies elsewhere than the settings say.
         changes: How the Deployment differs from the manifest that pdwatch would apply for it.
         claimed_by: Another directory whose workflow already has this name in this namespace.
+        lack: The image that pods made from the snapshot can't get, if they can't.
     """
     if snapshot.problems:
         return Invalid(problems=snapshot.problems)
@@ -109,7 +116,7 @@ def plan(
             remedy=f"save a change, or roll out what is saved: `{release}`",
             retry=False,
         )
-    return _correction(snapshot.digest, observed, relocated=relocated, changes=changes)
+    return _correction(snapshot.digest, observed, relocated=relocated, changes=changes, lack=lack)
 
 
 def is_rolled_back(observed: ObservedDeployment, digest: str) -> bool:
@@ -118,14 +125,29 @@ def is_rolled_back(observed: ObservedDeployment, digest: str) -> bool:
 
 
 def _correction(
-    digest: str, observed: ObservedDeployment, *, relocated: bool, changes: tuple[FieldChange, ...]
-) -> Rollout | UpToDate:
+    digest: str,
+    observed: ObservedDeployment,
+    *,
+    relocated: bool,
+    changes: tuple[FieldChange, ...],
+    lack: ImageLack | None,
+) -> Rollout | Held | UpToDate:
     if observed.source_digest != digest:
         return Rollout(cause=Cause.CHANGED, force=True)
     if relocated:
         return Rollout(cause=Cause.RELOCATED, force=True)
+    if lack is not None and lack.gone:
+        return Rollout(cause=Cause.IMAGE_MISSING, force=True, changes=changes)
     if changes:
         return Rollout(cause=Cause.DRIFTED, build=False, force=True, changes=changes)
     if observed.rolled_back_from is not None:
         return Rollout(cause=Cause.RELEASED, build=False, force=True)
-    return UpToDate()
+    return _unreachable(lack.ref) if lack is not None and lack.out_of_reach else UpToDate()
+
+
+def _unreachable(ref: ImageRef) -> Held:
+    return Held(
+        reason=IMAGE_UNREACHABLE,
+        message=f"Docker has {ref}, but the node can't get it: it seems to use another Docker",
+        remedy="let the cluster use the Docker that pdwatch builds with, or set a `registry` that both reach",
+    )

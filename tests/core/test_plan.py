@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pdwatch.core.drift import FieldChange
-from pdwatch.core.model import ObservedDeployment, Problem, SourceSnapshot
+from pdwatch.core.image_lack import ImageLack
+from pdwatch.core.model import ImageRef, ObservedDeployment, Problem, SourceSnapshot
 from pdwatch.core.plan import Cause, Held, Invalid, Plan, Rollout, UpToDate, plan
 from tests.world import spec_of
 
 PROBLEM = Problem(path="workflow.yaml", line=1, column=1, message="is empty")
+GONE = ImageLack(ref=ImageRef(repository="hello", tag="1-0-abc"))
+OUT_OF_REACH = replace(GONE, in_docker=True)
 CHANGE = FieldChange(path="spec.replicas", desired=1, observed=3)
 
 
@@ -81,6 +85,36 @@ def deployed(digest: str | None, *, rolled_back_from: str | None = None) -> Obse
             id="other sources outweigh drift and registry",
         ),
         pytest.param(
+            deployed("sha256:new"),
+            {"lack": GONE},
+            Rollout(cause=Cause.IMAGE_MISSING, force=True),
+            id="pods wait for an image that is gone: build it again",
+        ),
+        pytest.param(
+            deployed("sha256:new"),
+            {"lack": GONE, "changes": (CHANGE,)},
+            Rollout(cause=Cause.IMAGE_MISSING, force=True, changes=(CHANGE,)),
+            id="a lost image outweighs drift, which is put right on the way",
+        ),
+        pytest.param(
+            deployed("sha256:old"),
+            {"lack": GONE},
+            Rollout(cause=Cause.CHANGED, force=True),
+            id="other sources outweigh a lost image",
+        ),
+        pytest.param(
+            deployed("sha256:new"),
+            {"lack": OUT_OF_REACH, "changes": (CHANGE,)},
+            Rollout(cause=Cause.DRIFTED, build=False, force=True, changes=(CHANGE,)),
+            id="drift outweighs an image out of reach, since it may be why",
+        ),
+        pytest.param(
+            deployed("sha256:new"),
+            {"lack": replace(OUT_OF_REACH, awaited=True)},
+            UpToDate(),
+            id="an image that has just been brought back: wait for the node",
+        ),
+        pytest.param(
             deployed("sha256:old", rolled_back_from="sha256:older"),
             {},
             Rollout(cause=Cause.CHANGED, force=True),
@@ -104,6 +138,13 @@ def test_a_valid_workflow(
     observed: ObservedDeployment | None, circumstances: dict[str, object], expected: Plan
 ):
     assert plan(snapshot(), observed, **circumstances) == expected  # type: ignore[arg-type]
+
+
+def test_an_image_that_the_node_cannot_reach_is_held_and_looked_at_again():
+    held = plan(snapshot(), deployed("sha256:new"), lack=OUT_OF_REACH)
+    assert isinstance(held, Held)
+    assert (held.reason, held.retry) == ("image-unreachable", True)
+    assert "hello:1-0-abc" in held.message
 
 
 @pytest.mark.parametrize("observed", [None, deployed("sha256:old")], ids=["new", "deployed"])
