@@ -57,7 +57,7 @@ class Doorbell:
         self.first_rung_at = 0.0
         """When, in loop time, the first happened of what :meth:`settled` waits for the end of."""
         self.overflowed = False
-        """Whether so much happened at once that the kernel dropped some of it; stays until it is reset."""
+        """Whether so much happened at once that the kernel has dropped some of it."""
         self._descriptor = _require(_LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify")
         try:
             for directory in directories:
@@ -88,12 +88,13 @@ class Doorbell:
             return False
         return True
 
-    async def settled(self, *, quiet_s: float, at_most_s: float) -> None:
-        """Return once nothing has happened for ``quiet_s``, or after ``at_most_s`` if it does not end."""
+    async def settled(self, *, quiet_s: float, at_most_s: float) -> bool:
+        """Return True once nothing has happened for ``quiet_s``, or False after ``at_most_s``."""
         until = self._loop.time() + at_most_s
         while (left := min(self._rung_at + quiet_s, until) - self._loop.time()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(left)  # not for an event, but for that none comes
         self._rung.clear()
+        return self._loop.time() - self._rung_at >= quiet_s
 
     def _hear(self) -> None:
         masks = list(_masks(os.read(self._descriptor, _READ_BYTES)))

@@ -13,7 +13,7 @@ import os
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from watchfiles._rust_notify import RustNotify
 
@@ -26,14 +26,15 @@ from pdwatch.heartbeats import Heartbeats
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
+    from types import TracebackType
 
 _TICK_S = 1.0
 """How soon a root is missed that is not what it was."""
 _QUIET_S = 0.1
-"""How long nothing must have happened before the watches are renewed."""
+"""How long nothing must have happened before the watches are renewed, or doubts are put right."""
 _LONGEST_STALE_S = 1.0
 """How long the watches may go without new directories when something happens all the time."""
-_LAGS_S = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
+_LAGS_S = (0.0, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 """How long to wait for watchfiles' thread, which learns of everything separately, again and again."""
 _PROMISE_S = 120.0
 """How long finding all directories, or a look at everything that a beat leads to, may take."""
@@ -99,24 +100,28 @@ class FileWatcher:
         clock = asyncio.get_running_loop().time
         with ExitStack() as stack:
             bell = stack.enter_context(Doorbell(watched.directories))
-            notify = stack.enter_context(_gathering(watched.directories))
+            gathering = stack.enter_context(_Gathering(watched.directories))
             beat_at = clock()
             stale_at: float | None = None
+            calm = True
             while watched.identities == _identities(watched.roots):
-                if clock() >= beat_at or bell.overflowed:
-                    bell.overflowed = False
+                if clock() >= beat_at:
                     yield frozenset()
-                    beat_at = clock() + resync_interval(watched.files, floor_s=self.beat_s)
-                tick_s = _TICK_S if stale_at is None else _QUIET_S
+                    beat_at, calm = clock() + resync_interval(watched.files, floor_s=self.beat_s), True
+                tick_s = _TICK_S if calm and stale_at is None else _QUIET_S
                 rang = await bell.rings(within_s=max(0.0, min(tick_s, beat_at - clock())))
                 show_life(_PROMISE_S)
                 if rang:
                     self.noticed_at = bell.first_rung_at
-                    await bell.settled(quiet_s=self._settle_s, at_most_s=self._longest_s)
-                    batch = await _gathered(notify)
-                    yield batch
-                    if stale_at is None and any(_is_new_directory(path) for path in batch):
+                    calm &= await bell.settled(quiet_s=self._settle_s, at_most_s=self._longest_s)
+                    batch, whole = await gathering.batch()
+                    if batch:
+                        yield batch
+                    lost = bell.overflowed or not batch or not whole
+                    if stale_at is None and (lost or any(map(_is_new_directory, batch))):
                         stale_at = clock()
+                elif not calm:
+                    beat_at = clock()
                 if stale_at is not None and (not rang or clock() - stale_at > _LONGEST_STALE_S):
                     return
 
@@ -158,29 +163,55 @@ def _identity(root: Path) -> _Identity:
     return Path(os.path.realpath(root)), found.st_dev, found.st_ino
 
 
-def _gathering(directories: Sequence[str]) -> RustNotify:
-    """Have watchfiles gather from now on what happens in directories."""
-    return RustNotify(
-        list(directories),
-        debug=False,
-        force_polling=False,
-        poll_delay_ms=0,
-        recursive=False,
-        ignore_permission_denied=False,
-    )
+class _Gathering:
+    """Has watchfiles gather what happens in directories from now on; to be closed.
 
-
-async def _gathered(notify: RustNotify) -> frozenset[Path]:
-    """Return what watchfiles has gathered; nothing, after a while, if that is not what rang.
-
-    As a beat, that makes sure that what it has missed is found anyway.
+    It learns of everything in a thread of its own, and does not say how far that has come. So a batch ends
+    with a cookie, as in Watchman: a change to a file of our own that is watched too. inotify keeps the order,
+    so that what happened before the cookie has been told once the cookie is. The file is an anonymous one in
+    memory.
     """
-    for lag_s in _LAGS_S:
-        await asyncio.sleep(lag_s)
-        gathered = notify.watch(debounce_ms=0, step_ms=0, timeout_ms=1, stop_event=None)
-        if isinstance(gathered, set):
-            return frozenset(Path(path) for _, path in gathered)
-    return frozenset()
+
+    def __init__(self, directories: Sequence[str]) -> None:
+        self._file = os.memfd_create("pdwatch")
+        self._cookie = f"/proc/self/fd/{self._file}"
+        try:
+            self._notify = RustNotify(
+                [self._cookie, *directories],
+                debug=False,
+                force_polling=False,
+                poll_delay_ms=0,
+                recursive=False,
+                ignore_permission_denied=False,
+            )
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def __enter__(self) -> Self:
+        """Return itself, to be closed at the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop gathering."""
+        self._notify.close()
+        os.close(self._file)
+
+    async def batch(self) -> tuple[frozenset[Path], bool]:
+        """Return what has been gathered since the last batch, and whether that is all that happened."""
+        os.utime(self._file)
+        paths: set[str] = set()
+        for lag_s in _LAGS_S:
+            await asyncio.sleep(lag_s)
+            gathered = self._notify.watch(debounce_ms=0, step_ms=0, timeout_ms=1, stop_event=None)
+            if isinstance(gathered, set):
+                paths.update(path for _, path in gathered)
+            if self._cookie in paths:
+                break
+        whole = self._cookie in paths
+        return frozenset(Path(path) for path in paths - {self._cookie}), whole
 
 
 def _is_new_directory(path: Path) -> bool:

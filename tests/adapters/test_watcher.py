@@ -7,63 +7,22 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pdwatch.adapters import watcher
 from pdwatch.adapters.doorbell import Doorbell
 from pdwatch.adapters.watcher import FileWatcher
+from tests.adapters.followed_files import BOUND_S, following, made_root
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-BOUND_S = 30.0
-"""Ends a test that waits for what never comes."""
-
-
-class Following:
-    """What a watcher has told so far."""
-
-    def __init__(self, changes: AsyncIterator[frozenset[Path]]) -> None:
-        self._changes = changes
-
-    async def batch(self) -> frozenset[Path]:
-        async with asyncio.timeout(BOUND_S):
-            return await anext(self._changes)
-
-    async def beat(self) -> None:
-        """Wait for the next beat; the first one says that the watches stand."""
-        while await self.batch():
-            pass
-
-    async def until(self, path: Path) -> set[Path]:
-        """Return all that was told until ``path`` was."""
-        told: set[Path] = set()
-        while path not in told:
-            told |= await self.batch()
-        return told
-
-
-@asynccontextmanager
-async def following(
-    *roots: Path, beat_s: float = 3600.0, settle_s: float = 0.012, longest_s: float = 0.25
-) -> AsyncIterator[Following]:
-    changes = FileWatcher(beat_s=beat_s, settle_s=settle_s, longest_s=longest_s).changes(roots)
-    try:
-        yield Following(changes)
-    finally:
-        await changes.aclose()
+    from collections.abc import Callable
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    directory = tmp_path / "root"
-    (directory / "hello/nodes").mkdir(parents=True)
-    (directory / "hello/nodes/greet.ts").write_text("1")
-    return directory
+    return made_root(tmp_path)
 
 
 async def test_a_save_is_told(root: Path) -> None:
@@ -243,7 +202,7 @@ async def test_links_are_not_followed_out_of_the_root(root: Path) -> None:
         await told.beat()
 
         watched = ["root", "root/hello", "root/hello/nodes"]
-        assert inotify_watches() == len(["watchfiles", "doorbell"]) * len(watched)
+        assert inotify_watches() == len(["watchfiles", "doorbell"]) * len(watched) + len(["the cookie"])
 
 
 async def test_cancellation_leaves_no_watch_behind(root: Path) -> None:
@@ -279,32 +238,6 @@ async def test_beats_come_though_nothing_happens(root: Path) -> None:
             assert await told.batch() == frozenset()
 
 
-async def test_an_overflow_of_inotifys_queue_is_followed_by_a_beat(root: Path) -> None:
-    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    files = [root / "hello/a", root / "hello/b"]
-    for file in files:
-        file.touch()
-    async with following(root) as told:
-        await told.beat()
-        for number in range(limit + 1):  # two by turns, since equal events in a row count as one
-            os.utime(files[number % 2])
-
-        await told.beat()
-
-
-async def test_what_watchfiles_misses_is_followed_by_a_beat(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    gathering = watcher._gathering
-    monkeypatch.setattr(watcher, "_gathering", lambda _: gathering([str(tmp_path / "elsewhere")]))
-    async with following(root) as told:
-        await told.beat()
-        (root / "hello/nodes/greet.ts").write_text("2")
-
-        await told.beat()
-
-
 async def test_reading_files_rings_no_bell(root: Path) -> None:
     with Doorbell([str(root / "hello/nodes")]) as bell:
         (root / "hello/nodes/greet.ts").read_text()
@@ -329,6 +262,7 @@ LIMITED = """
 import asyncio, sys
 from pathlib import Path
 from pdwatch.adapters.watcher import FileWatcher
+from tests.adapters.followed_files import BOUND_S, following, made_root
 from pdwatch.errors import SourceError
 
 Path("/proc/sys/user", sys.argv[1]).write_text(sys.argv[2])
