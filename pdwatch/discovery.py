@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,6 +63,9 @@ class WorkflowDiscovery:
             return
         known = {workflow.root for workflow in self._tracked}
         for root in sorted(found - known):
+            await asyncio.sleep(0)  # between a thousand lines of the log everything else goes on
+            if root in self._tracked:
+                continue  # another look, for other settings, was first
             self._log.emit(Event.WORKFLOW_FOUND, workflow=root.name, directory=str(root))
             self._found(root)
             self._tracked.track(root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,39 @@ async def test_a_new_directory_is_found_and_told(tmp_path: Path):
     queue, log = await follow(tmp_path, frozenset({root}))
     assert queue.added == [("hello", "save", True)]
     assert [line["directory"] for line in log.named(Event.WORKFLOW_FOUND)] == [str(root)]
+
+
+async def test_two_looks_at_once_tell_of_each_workflow_once_and_let_others_in_between(tmp_path: Path):
+    for number in range(20):
+        workflow(tmp_path / f"{number:02}")
+    queue, log, tracked = Queue(), RecordingLog(), TrackedWorkflows()
+    discovery = WorkflowDiscovery(
+        FileSource(recipe="test"),
+        Told(),
+        tracked=tracked,
+        queue=queue,  # type: ignore[arg-type]
+        log=log,
+    )
+    seen_between: set[int] = set()
+
+    async def look_on() -> None:
+        while True:
+            seen_between.add(len(tracked))
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        looking_on = group.create_task(look_on())
+        looks = [
+            group.create_task(discovery.look([tmp_path], cause=cause)) for cause in ("start", "settings")
+        ]
+        await asyncio.wait(looks)
+        looking_on.cancel()
+
+    assert [line["workflow"] for line in log.named(Event.WORKFLOW_FOUND)] == sorted(
+        root.name for root in tmp_path.iterdir()
+    )
+    assert len(queue.added) == 20
+    assert len(seen_between) > 10, "others had their turn between the lines"
 
 
 async def test_a_directory_that_went_is_queued_so_that_its_scan_finds_it_gone(tmp_path: Path):

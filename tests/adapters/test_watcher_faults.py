@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from watchfiles._rust_notify import RustNotify
 
 from pdwatch.adapters import watcher
 from tests.adapters.followed_files import following, made_root
@@ -49,7 +50,7 @@ class Gatherer:
         told: Callable[[set[tuple[int, str]]], set[tuple[int, str]]] = lambda gathered: gathered,
         before: Callable[[], object] = lambda: None,
     ) -> None:
-        self._start = watcher.RustNotify
+        self._start = RustNotify
         self._told = told
         self._before = before
         monkeypatch.setattr(watcher, "RustNotify", self)
