@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from pdwatch.core.build_context import ContextFile
@@ -10,7 +11,7 @@ from pdwatch.core.model import SourceFile
 from pdwatch.core.tar_header import END, PLAIN, header, padded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 
     from pdwatch.core.build_context import ContextEntry
     from pdwatch.core.tar_header import TarDialect
@@ -24,7 +25,7 @@ def tar_chunks(
     read: Callable[[SourceFile], Iterator[bytes]],
     *,
     dialect: TarDialect = PLAIN,
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """Yield a POSIX (pax) archive: owner and group 0, times 0, modes 0755 and 0644, no extended attributes.
 
     Args:
@@ -44,13 +45,30 @@ def tar_chunks(
     yield END
 
 
-async def off_loop(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+@asynccontextmanager
+async def off_loop(chunks: Generator[bytes, None, None]) -> AsyncIterator[AsyncIterator[bytes]]:
     """Yield what ``chunks`` do, in blocks of :data:`BLOCK_BYTES` or more, taken in a thread.
 
-    A file that ``chunks`` has open when this ends early is closed once its thread is done with it.
+    While a block is sent the next one is read, and no more than that. However this ends, no thread reads any
+    longer then, and a file that ``chunks`` had open is closed.
     """
-    while block := await asyncio.to_thread(_next_block, chunks):
-        yield block
+    ahead = _reading(chunks)
+
+    async def blocks() -> AsyncIterator[bytes]:
+        nonlocal ahead
+        while block := await asyncio.shield(ahead):
+            ahead = _reading(chunks)
+            yield block
+
+    try:
+        yield blocks()
+    finally:
+        await asyncio.gather(ahead, return_exceptions=True)  # who takes the blocks has been told of its error
+        chunks.close()
+
+
+def _reading(chunks: Iterator[bytes]) -> asyncio.Task[bytes]:
+    return asyncio.create_task(asyncio.to_thread(_next_block, chunks), name="read a block ahead")
 
 
 def _next_block(chunks: Iterator[bytes]) -> bytes:

@@ -16,7 +16,7 @@ from pdwatch.core.model import SourceFile
 from pdwatch.errors import SourceChangedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 names = st.text(
     st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=60
@@ -90,11 +90,28 @@ async def test_memory_is_bounded_by_blocks_not_by_files() -> None:
 
     entry = ContextFile(path="big", content=SourceFile(path="big", size=size, digest=""))
     sent = 0
-    async for block in off_loop(tar_chunks([entry], read)):
-        sent += len(block)
-        assert len(block) < 2 * BLOCK_BYTES
-        assert taken - sent < 2 * BLOCK_BYTES, "more was read than is being sent"
+    async with off_loop(tar_chunks([entry], read)) as blocks:
+        async for block in blocks:
+            sent += len(block)
+            assert len(block) < 2 * BLOCK_BYTES
+            assert taken - sent < 2 * BLOCK_BYTES, "more was read than the next block"
     assert sent > size
+
+
+async def test_the_next_block_is_read_while_one_is_sent() -> None:
+    chunk = bytes(BLOCK_BYTES)
+    read_twice = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def read(file: SourceFile) -> Iterator[bytes]:
+        yield chunk
+        loop.call_soon_threadsafe(read_twice.set)
+        yield chunk
+
+    entry = ContextFile(path="a", content=SourceFile(path="a", size=2 * len(chunk), digest=""))
+    async with asyncio.timeout(60), off_loop(tar_chunks([entry], read)) as blocks:
+        await anext(blocks)
+        await read_twice.wait()
 
 
 async def test_files_are_read_off_the_loop() -> None:
@@ -105,8 +122,7 @@ async def test_files_are_read_off_the_loop() -> None:
         yield b"x"
 
     entry = ContextFile(path="a", content=SourceFile(path="a", size=1, digest=""))
-    async for _ in off_loop(tar_chunks([entry], read)):
-        pass
+    await take_all(tar_chunks([entry], read))
     assert threads
     assert threading.current_thread() not in threads
 
@@ -118,16 +134,18 @@ async def test_a_file_that_changes_ends_the_stream_with_its_error() -> None:
 
     entry = ContextFile(path="a", content=SourceFile(path="a", size=2, digest=""))
     with pytest.raises(SourceChangedError):
-        async for _ in off_loop(tar_chunks([entry], read)):
-            pass
+        await take_all(tar_chunks([entry], read))
 
 
-async def test_a_reader_that_goes_closes_the_file_that_is_open() -> None:
+@pytest.mark.parametrize("goes", ["before the first block", "while it has a block"])
+async def test_a_reader_that_goes_leaves_no_thread_that_reads_and_no_file_open(goes: str) -> None:
     reading, go_on, closed = asyncio.Event(), threading.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
     def read(file: SourceFile) -> Iterator[bytes]:
         try:
+            if goes == "while it has a block":
+                yield bytes(BLOCK_BYTES)
             loop.call_soon_threadsafe(reading.set)
             go_on.wait(60)
             yield b"x"
@@ -135,15 +153,16 @@ async def test_a_reader_that_goes_closes_the_file_that_is_open() -> None:
             closed.set()
 
     entry = ContextFile(path="a", content=SourceFile(path="a", size=1, digest=""))
-
-    async def take() -> None:
-        async for _ in off_loop(tar_chunks([entry], read)):
-            pass
-
-    task = asyncio.create_task(take())
+    task = asyncio.create_task(take_all(tar_chunks([entry], read)))
     await reading.wait()
     task.cancel()
+    loop.call_soon(go_on.set)
     with pytest.raises(asyncio.CancelledError):
         await task
-    go_on.set()
-    assert await asyncio.to_thread(closed.wait, 60)
+    assert closed.is_set()
+
+
+async def take_all(chunks: Generator[bytes, None, None]) -> None:
+    async with off_loop(chunks) as blocks:
+        async for _ in blocks:
+            pass

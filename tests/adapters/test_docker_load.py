@@ -16,7 +16,7 @@ from pdwatch.adapters.docker.load import load
 from tests.adapters.docker_proxy import messages
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Generator
     from pathlib import Path
 
 
@@ -57,9 +57,13 @@ async def busy_docker(directory: Path) -> AsyncIterator[tuple[BusyDocker, Endpoi
         await runner.cleanup()
 
 
+def archive() -> Generator[bytes, None, None]:
+    yield b"archive"
+
+
 async def test_a_load_that_docker_has_got_is_waited_for_though_it_is_cancelled(tmp_path: Path) -> None:
     async with busy_docker(tmp_path) as (docker, endpoint), connect(endpoint) as api:
-        loading = asyncio.create_task(load(api, [b"archive"]))
+        loading = asyncio.create_task(load(api, archive()))
         await docker.received.wait()
         loading.cancel()
         await api.request("GET", "version")  # by then a load that is not waited for would have ended
@@ -73,18 +77,18 @@ async def test_a_load_that_docker_has_got_is_waited_for_though_it_is_cancelled(t
 async def test_a_load_that_docker_has_not_got_yet_ends_at_once_when_it_is_cancelled(tmp_path: Path) -> None:
     loop, cancelled = asyncio.get_running_loop(), asyncio.Event()
 
-    def archive() -> Iterator[bytes]:
+    def endless() -> Generator[bytes, None, None]:
         yield bytes(1 << 20)
         asyncio.run_coroutine_threadsafe(cancelled.wait(), loop).result()
         yield bytes(1 << 20)
 
     async with busy_docker(tmp_path) as (docker, endpoint), connect(endpoint) as api:
-        loading = asyncio.create_task(load(api, archive()))
+        loading = asyncio.create_task(load(api, endless()))
         await docker.begun.wait()
         loading.cancel()
+        loop.call_soon(cancelled.set)  # the block that is being read is waited for, and not sent
         with pytest.raises(asyncio.CancelledError):
             await loading
-        cancelled.set()
         assert not docker.received.is_set()
 
 
@@ -93,7 +97,7 @@ async def test_a_load_that_hangs_holds_nobody_up_for_ever(
 ) -> None:
     monkeypatch.setattr("pdwatch.adapters.docker.load._HANDED_OVER_S", 0.01)
     async with busy_docker(tmp_path) as (docker, endpoint), connect(endpoint) as api:
-        loading = asyncio.create_task(load(api, [b"archive"]))
+        loading = asyncio.create_task(load(api, archive()))
         await docker.received.wait()
         loading.cancel()
         with pytest.raises(asyncio.CancelledError):

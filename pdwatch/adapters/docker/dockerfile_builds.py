@@ -145,10 +145,11 @@ class DockerfileBuilds:
         """Build; return the image's ID."""
         steps = BuildSteps(self._report)
         builder = self.builder
-        body = off_loop(tar_chunks(with_dockerfile(recipe.context, text), recipe.read))
+        context = tar_chunks(with_dockerfile(recipe.context, text), recipe.read)
         version = VERSIONS[builder]
         try:
-            await run_build(self._api, version=version, options=options, body=body, steps=steps)
+            async with off_loop(context) as body:
+                await run_build(self._api, version=version, options=options, body=body, steps=steps)
         except RefusedError as refused:
             if builder != "buildkit" or not refuses_buildkit(refused):
                 raise build_error(refused, recipe.image, steps) from refused

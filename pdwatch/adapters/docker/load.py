@@ -15,7 +15,7 @@ from pdwatch.core.model import SourceFile
 from pdwatch.core.tar_header import archive_size, header
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 
     from pdwatch.adapters.docker.api import DockerApi
     from pdwatch.core.build_context import ContextEntry
@@ -28,7 +28,7 @@ _HANDED_OVER_S = 10.0
 """How long a load that was cancelled may hold up what comes after it."""
 
 
-async def load(api: DockerApi, archive: Iterable[bytes]) -> None:
+async def load(api: DockerApi, archive: Generator[bytes, None, None]) -> None:
     """Send an archive, taken in a thread, and wait until Docker says that it has the image.
 
     A load that is cancelled after Docker has got the whole archive is waited for all the same: Docker goes on
@@ -51,14 +51,17 @@ async def load(api: DockerApi, archive: Iterable[bytes]) -> None:
         await asyncio.wait({loading})
 
 
-async def _load(api: DockerApi, archive: Iterable[bytes], sent: asyncio.Event) -> None:
-    async def body() -> AsyncIterator[bytes]:
-        async for block in off_loop(iter(archive)):
+async def _load(api: DockerApi, archive: Generator[bytes, None, None], sent: asyncio.Event) -> None:
+    async def body(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for block in blocks:
             yield block
         sent.set()
 
     loaded = False
-    async with aclosing(api.messages("images/load", query={"quiet": "1"}, body=body())) as messages:
+    async with (
+        off_loop(archive) as blocks,
+        aclosing(api.messages("images/load", query={"quiet": "1"}, body=body(blocks))) as messages,
+    ):
         async for message in messages:
             loaded |= str(message.get("stream")).startswith(_LOADED)
     if not loaded:
@@ -82,7 +85,7 @@ def layer_archive(
     position: int,
     config: Callable[[str], ImageConfig],
     references: Sequence[ImageRef],
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """Yield an archive with one layer, which is read once: it comes first, and is hashed in passing.
 
     Args:
