@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -320,6 +321,29 @@ async def test_a_watch_that_lasted_had_worked_even_if_it_said_nothing(tmp_path: 
     async with followed(tmp_path, script, replace(IMPATIENT, settled_s=0.0)) as follow:
         await follow.take(2)
         assert follow.disconnections == []
+
+
+async def test_a_quiet_watch_is_told_to_work_again_once_it_has_stood_for_a_while(tmp_path: Path) -> None:
+    script: list[Answer] = [page(), refusal(500, "no"), QUIET]
+    async with followed(tmp_path, script, replace(IMPATIENT, settled_s=0.01)) as follow:
+        await follow.take(1)
+        waiting = asyncio.ensure_future(anext(follow.changes))
+
+        await follow.log.until(Event.WATCH_RESUMED)
+
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.wait({waiting})
+
+
+async def test_a_watch_that_the_server_does_not_answer_is_not_told_to_work(tmp_path: Path) -> None:
+    """As behind a tunnel that takes every connection."""
+    policy = replace(IMPATIENT, settled_s=0.01, watch_s=0.2, grace_s=0.0)
+    script: list[Answer] = [page(), refusal(500, "no"), (HANG,), (HEAD, ADDED, HANG)]
+    async with followed(tmp_path, script, policy) as follow:
+        await follow.take(2)
+
+        assert follow.disconnections == ["unavailable"]
 
 
 async def test_an_object_may_be_as_large_as_etcd_allows(tmp_path: Path) -> None:

@@ -177,6 +177,7 @@ class Api:
         query: Mapping[str, str] | None = None,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         inactivity_timeout_s: float,
+        answered: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[bytes, None]:
         """Send a GET and yield the answer's lines as they come, until the server ends it.
 
@@ -187,6 +188,7 @@ class Api:
             query: Parameters of the query (``watch``, ``follow``, …).
             connect_timeout_s: The time to connect, TLS included.
             inactivity_timeout_s: The time without a byte after which the connection counts as dead.
+            answered: Called once the server has answered, which may be long before the first line.
 
         Raises:
             ClusterUnavailableError: As for :meth:`request`, and when nothing arrives for too long.
@@ -194,6 +196,7 @@ class Api:
         """
         limits = aiohttp.ClientTimeout(connect=connect_timeout_s, sock_read=inactivity_timeout_s)
         async with self._exchange("GET", path, query=query, limits=limits, watches=True) as response:
+            answered()
             async for line in response.content:
                 yield line
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -56,8 +56,8 @@ class WatchPolicy:
     Before the first it may be silent for as long as the watch lasts, since a server that has seen no change
     of the kind since it started sends none.
     """
-    settled_s: float = 60.0
-    """A watch that lasted so long had a working connection, whether or not anything came over it."""
+    settled_s: float = 5.0
+    """A watch that stands for so long after the server's answer works, whether or not anything comes."""
     retry_base_s: float = 0.8
     retry_cap_s: float = 30.0
     refused_base_s: float = 30.0
@@ -157,7 +157,7 @@ class ListWatch:
 
     async def _watch(self, show_life: _ShowLife) -> AsyncGenerator[Upserted | Removed, None]:
         """Watch from where we are, until the server ends it as it should."""
-        clock, policy = asyncio.get_running_loop().time, self._policy
+        loop, policy = asyncio.get_running_loop(), self._policy
         watch_s = policy.watch_s * (1 + random.random())  # noqa: S311  # it spreads load and guards nothing
         silence_s = watch_s + policy.grace_s
         query = {
@@ -167,9 +167,15 @@ class ListWatch:
             "resourceVersion": self._version or "",
             "timeoutSeconds": str(int(watch_s)),
         }
-        started, silent = clock(), True
-        try:
-            stream = self._api.stream(self._collection.path, query=query, inactivity_timeout_s=silence_s)
+        started, silent = loop.time(), True
+        with ExitStack() as stack:
+
+            def answered() -> None:
+                stack.callback(loop.call_later(policy.settled_s, self._mark_working).cancel)
+
+            stream = self._api.stream(
+                self._collection.path, query=query, inactivity_timeout_s=silence_s, answered=answered
+            )
             async with aclosing(stream) as lines:
                 show_life(policy.request_s + silence_s)
                 while (line := await self._next_line(lines, silence_s)) is not None:
@@ -183,11 +189,7 @@ class ListWatch:
                         yield Removed(manifest=manifest)
                     else:
                         yield Upserted(manifest=manifest)
-        finally:
-            if clock() - started >= policy.settled_s:
-                silent = False
-                self._mark_working()
-        if silent:
+        if silent and loop.time() - started < policy.settled_s:
             raise ClusterUnavailableError(
                 f"{self._api.server} ends watches of {self._collection.path} at once"
             )
