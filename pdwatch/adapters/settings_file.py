@@ -46,7 +46,8 @@ async def _beats(directories: Collection[str]) -> AsyncGenerator[None]:
                     yield
                     if await bell.rings(within_s=_LOOK_S):
                         await bell.settled(quiet_s=_SETTLE_S, at_most_s=10 * _SETTLE_S)
-        except FileNotFoundError:  # a directory has gone, and may come back
+        except OSError:  # a directory has gone, and may come back, or nobody may list it: look all the same
+            yield
             await asyncio.sleep(_LOOK_S)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from pdwatch.adapters import settings_file
 from pdwatch.adapters.settings_file import saves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
 WAIT_S = 60
@@ -63,3 +65,21 @@ async def test_a_link_that_is_turned_around_counts_and_a_touch_does_not(tmp_path
         (tmp_path / "turned").rename(tmp_path / "..data")
         await waiting
         assert path.read_text() == "second"
+
+
+async def test_a_save_in_a_directory_that_can_not_be_watched_counts_once_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As in one with mode 0711, or one that went after the link to it was turned around."""
+    monkeypatch.setattr(settings_file, "_LOOK_S", 0.01)
+
+    def refused(directories: Collection[str]) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", next(iter(directories)))
+
+    monkeypatch.setattr(settings_file, "Doorbell", refused)
+    path = tmp_path / "pdwatch.yaml"
+    path.write_text("old")
+    async with asyncio.timeout(WAIT_S), aclosing(saves(path, known=b"old")) as saved:
+        waiting = asyncio.ensure_future(anext(saved))
+        path.write_text("new")
+        await waiting
