@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import Progress, print_json
-from pdwatch.cli.options import BUILD_NETWORK, BUILDER
+from pdwatch.cli.options import BUILD_NETWORK, BUILDER, OUTPUT
 from pdwatch.cli.paths import DirectoryType
 from pdwatch.cli.problems import report_problems
 from pdwatch.core.dockerfile import dockerfile
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--push", is_flag=True, help="Push the image, with the credentials of `docker login`.")
 @BUILDER
 @BUILD_NETWORK
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@OUTPUT
 @click.option("--print-dockerfile", is_flag=True, help="Print the Dockerfile; build nothing.")
 def command(
     directory: Path,

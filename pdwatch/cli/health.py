@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import print_json
+from pdwatch.cli.options import OUTPUT
 from pdwatch.errors import DaemonUnavailableError, ExitCode
 
 if TYPE_CHECKING:
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 @click.option(
     "--socket", metavar="PATH|URL", help="Where the daemon answers.  [default: all that run on this machine]"
 )
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@OUTPUT
 def command(socket: str | None, *, ready: bool, output: str) -> None:
     """Check that the daemon lives: for probes, which must not cost much, and for scripts.
 
     A daemon is healthy while its event loop answers within 5 s and every part of it shows life. It is ready
-    once the first sync is done, and while every watch has the API server.
+    once the first sync is done, and while every watch has the API server and every target is open.
 
     For liveness ask without --ready: an API server that is away is not mended by starting pdwatch again.
 
@@ -96,5 +97,5 @@ def _verdict(document: dict[str, Any]) -> str:
     if not document["synced"]:
         return "healthy, not ready: the first sync is not done"
     if not document["ready"]:
-        return f"healthy, not ready: no API server for {', '.join(document['stale_watches'])}"
+        return f"healthy, not ready: nothing is heard of {', '.join(document['stale_watches'])}"
     return "healthy, ready"

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import first_of, stopped_by_ctrl_c, style
-from pdwatch.cli.options import ALL, LineCountType, NamespaceType, SinceType, WorkflowNameType
+from pdwatch.cli.options import (
+    ALL,
+    CONTEXT,
+    OUTPUT,
+    LineCountType,
+    NamespaceType,
+    SinceType,
+    WorkflowNameType,
+)
 from pdwatch.core.pod_log import printable
 from pdwatch.errors import NotFoundError
 
@@ -37,7 +45,7 @@ _POD_COLOURS = ("cyan", "magenta", "blue", "yellow", "green", "bright_cyan", "br
     type=NamespaceType(),
     help="Where it was deployed.  [default: the context's namespace]",
 )
-@click.option("--context", help="The kubeconfig's context.  [default: its current one]")
+@CONTEXT
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option("-p", "--previous", is_flag=True, help="Of the runs before the last restart instead.")
 @click.option("--since", type=SinceType(), help="Such as 10m, 2h, 3d, or 2025-01-31T09:00 (local time).")
@@ -46,7 +54,7 @@ _POD_COLOURS = ("cyan", "magenta", "blue", "yellow", "green", "bright_cyan", "br
     type=LineCountType(),
     help=f"How many of each pod's last lines at most, or all.  [default: {_TAIL}; with --since all]",
 )
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@OUTPUT
 def command(
     name: str,
     *,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, get_args
 import click
 
 from pdwatch.cli.console import coloured, print_json, stopped_by_ctrl_c, style
+from pdwatch.cli.options import OUTPUT
 from pdwatch.cli.table import age
 from pdwatch.core.model import RolloutPhase, TargetName
 from pdwatch.core.rollout import rollout_status
@@ -80,7 +81,7 @@ def _name(_context: click.Context, _parameter: click.Parameter, value: str | Non
     help="Where the daemon answers.  [default: all that run on this machine]",
 )
 @click.option("-w", "--watch", is_flag=True, help="Without NAME: show it again whenever it changes.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@OUTPUT
 def command(
     name: str | None,
     namespace: str | None,

@@ -125,7 +125,7 @@ async def test_a_daemon_that_has_lost_the_api_server_is_alive_and_not_ready(watc
     status, document = await watched.health("--ready")
     assert (status, document["healthy"], sorted(document["stale_watches"])) == (1, True, stale)
     ended = await pdwatch("health", "--ready", "--socket", watched.url)
-    assert ended.out.startswith("healthy, not ready: no API server for ")
+    assert ended.out.startswith("healthy, not ready: nothing is heard of ")
 
     watched.proxy.away = False
     say(watched.root, "second")  # a watch of nothing but silence takes a minute to know that it works

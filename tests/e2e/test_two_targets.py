@@ -141,7 +141,9 @@ async def test_without_a_kubeconfig_what_runs_here_goes_on_and_the_rest_follows_
         ended = await pdwatch("status", "--socket", tmp_path / "socket", "-o", "json")
         (waiting,) = [row for row in json.loads(ended.out) if row["directory"] == str(there)]
         assert (waiting["standing"], waiting["why"]) == ("failing", unavailable["message"])
-        assert (await pdwatch("health", "--ready", "--socket", tmp_path / "socket")).status == 1
+        health = await pdwatch("health", "--ready", "--socket", tmp_path / "socket")
+        assert health.status == 1
+        assert health.out.startswith("healthy, not ready: nothing is heard of target kubernetes")
 
         kubeconfig.symlink_to(environment["KUBECONFIG"])
         daemon.process.send_signal(signal.SIGHUP)
