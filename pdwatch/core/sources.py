@@ -144,7 +144,7 @@ def affected(
 ) -> Affected:
     """Find the workflows that changed paths concern.
 
-    It takes time in proportion to the depth of each path, and to the number of workflows only for one that is
+    It takes time in proportion to the depth of each path; and once to the number of workflows, if any path is
     no file now: a directory may hold new workflows, and what has gone may have held known ones. What an
     editor wrote and removed again is neither, so that saving a file does not make all the roots be searched.
 
@@ -157,6 +157,7 @@ def affected(
     if not changed:
         return Affected(workflows=frozenset(known), discover=True)
     workflows: set[Path] = set()
+    others: set[str] = set()
     discover = False
     for path in changed:
         workflows.update(
@@ -167,11 +168,17 @@ def affected(
         if path.name == WORKFLOW_FILE:
             discover = True
         elif shippable(path.name) and not is_file(path):
-            below = f"{path}/"
-            held = [root for root in known if f"{root}/".startswith(below)]
-            workflows.update(held)
-            discover = discover or bool(held) or is_directory(path)
-    return Affected(workflows=frozenset(workflows), discover=discover)
+            others.add(str(path))
+            discover = discover or is_directory(path)
+    held = [root for root in known if not others.isdisjoint(_upwards(str(root)))] if others else []
+    return Affected(workflows=frozenset(workflows.union(held)), discover=discover or bool(held))
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """Yield an absolute path and each one above it."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
 
 
 def concerns(snapshot: SourceSnapshot | None, path: str) -> bool:

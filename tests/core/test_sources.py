@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import assume, given
@@ -10,6 +11,9 @@ from hypothesis import strategies as st
 
 from pdwatch.core.model import Node, Problem, SourceFile, SourceSnapshot, Trigger, WorkflowSpec
 from pdwatch.core.sources import Matcher, affected, outermost, source_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path("/w/hello")
 
@@ -280,6 +284,22 @@ def test_what_is_gone_concerns(changed: str, workflows: set[str], *, discover: b
 
     assert {str(root) for root in result.workflows} == workflows
     assert result.discover is discover
+
+
+def test_many_files_that_are_gone_are_sought_in_one_pass_over_the_workflows() -> None:
+    """A ``node_modules`` that is removed, say: a pass for each file would keep the event loop for seconds."""
+    passes = []
+
+    class Counted(dict[Path, SourceSnapshot | None]):
+        def __iter__(self) -> Iterator[Path]:
+            passes.append(1)
+            return super().__iter__()
+
+    gone = {Path(f"/w/hello/node_modules/{number}.js") for number in range(100)}
+    result = affected(gone, Counted(KNOWN), is_file=lambda _: False, is_directory=lambda _: False)
+
+    assert result.workflows == {Path("/w/hello")}
+    assert len(passes) == 1
 
 
 def test_a_beat_concerns_everything() -> None:
