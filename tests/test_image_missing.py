@@ -55,9 +55,11 @@ async def at_rest(world: FakeWorld) -> AsyncIterator[LoopUnderTest]:
         await daemon.kill()
 
 
-def cannot_pull(world: FakeWorld, message: str = DENIED) -> None:
-    """Show that a new pod of alpha waits for its image."""
+def cannot_pull(world: FakeWorld, message: str = DENIED, *, generation: int | None = None) -> None:
+    """Show that a new pod of alpha waits for its image: now, or in the rollout of an earlier generation."""
     observed = replace(world.cluster.seen["alpha"], ready=0, available=0)
+    if generation is not None:
+        observed = replace(observed, generation=generation)
     pod = ObservedPod(
         name="alpha-1",
         namespace=NAMESPACE,
@@ -187,6 +189,14 @@ async def test_what_a_registry_has_lost_is_pushed_again_once():
     assert docker.builds == 0
     (missing,) = world.log.named(Event.IMAGE_MISSING)
     assert missing["message"].startswith(f"{docker.pushed[0]} is gone from its registry")
+
+
+async def test_what_an_earlier_rollout_could_not_reach_holds_nothing():
+    world = FakeWorld()
+    async with at_rest(world):
+        cannot_pull(world, generation=0)
+        await asyncio.sleep(LONG_S)
+    assert events(world) == ["rollout.stalled"]
 
 
 async def test_a_save_ends_the_wait_for_an_image():
