@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from pdwatch.admission import Admission
-from pdwatch.core.admission import Work, priority_of
+from pdwatch.core.admission import Priority, Work, priority_of
 from pdwatch.delivery import RETRY_BASE_S, RETRY_CAP_S
 from pdwatch.errors import (
     NotFoundError,
@@ -84,9 +84,9 @@ class Reconciler:
             workflow.introduced.set()
 
     async def _reconcile(self, slot: Slot[Path], workflow: TrackedWorkflow, *, known: bool) -> float | None:
+        if workflow.revision is not None:
+            workflow.revision.priority = Priority.ROUTINE  # until the look says why it is
         seen = await self._look(slot, workflow)
-        if isinstance(seen, Revision):
-            seen.priority = priority_of(slot.cause)
         while isinstance(seen, Revision):
             async with asyncio.TaskGroup() as group:
                 name = f"deliver {seen.snapshot.name}"
@@ -102,13 +102,14 @@ class Reconciler:
 
     async def _look(self, slot: Slot[Path], workflow: TrackedWorkflow) -> Revision | PdwatchError:
         """Scan; return the known revision if its files are as they were, else a new one, or the error."""
-        work = Work(name=workflow.root.name, priority=priority_of(slot.cause), since=slot.added_at)
+        work = Work(name=workflow.root.name, priority=_priority(slot), since=slot.added_at)
         async with self._scans.slot(work):
             return await self._scan(slot, workflow)
 
     async def _scan(self, slot: Slot[Path], workflow: TrackedWorkflow) -> Revision | PdwatchError:
         slot.take()
         cause, routine, saved_at, started = slot.cause, slot.routine, slot.saved_at, self._clock()
+        priority = _priority(slot)
         settle_s = None if saved_at is None or cause != "save" else slot.added_at - saved_at
         wait_s = started - slot.added_at
         slot.saved_at = None
@@ -124,7 +125,7 @@ class Reconciler:
         known = workflow.revision
         namespace = _namespace(snapshot, known, policy)
         if known is not None and _same(known, snapshot, namespace, policy):
-            known.policy = policy
+            known.policy, known.priority = policy, min(known.priority, priority)
             known.given_up = known.given_up and routine
             if workflow.delivered != known.snapshot.digest:
                 known.saved_at = known.saved_at or saved_at  # another look was quicker than the event
@@ -135,7 +136,7 @@ class Reconciler:
             namespace=namespace,
             policy=policy,
             saved_at=saved_at,
-            priority=priority_of(cause),
+            priority=priority,
         )
         if known is not None:
             directory = str(workflow.root)
@@ -216,6 +217,11 @@ class Reconciler:
 
     def _emit(self, revision: Revision, event: Event, **fields: object) -> None:
         self._log.bind(**revision.log_fields(self._clock())).emit(event, **fields)
+
+
+def _priority(slot: Slot[Path]) -> Priority:
+    """Return how urgent a slot is: it stays a save, whatever else it was added for meanwhile."""
+    return priority_of(slot.cause) if slot.saved_at is None else Priority.SAVE
 
 
 def _namespace(snapshot: SourceSnapshot, known: Revision | None, policy: Policy) -> str:

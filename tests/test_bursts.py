@@ -105,7 +105,11 @@ async def test_a_hundred_workflows_saved_at_once_are_each_built_once_and_never_m
     assert world.docker.most_in_all == BUILDS
 
 
-async def test_a_save_is_built_at_once_while_a_hundred_workflows_are_built_for_the_first_time():
+@pytest.mark.parametrize("besides", [None, "settings", "drift"])
+async def test_a_save_is_built_at_once_while_a_hundred_workflows_are_built_for_the_first_time(
+    besides: str | None,
+):
+    """Whatever else it is looked at for by then."""
     world, workflows = FakeWorld(), roots(100)
     for root in workflows:
         world.disk.save(root, "first")
@@ -114,6 +118,8 @@ async def test_a_save_is_built_at_once_while_a_hundred_workflows_are_built_for_t
         last = workflows[-1]
         world.disk.save(last, "saved")
         daemon.saved(last)
+        if besides is not None:
+            daemon.queue.add(last, cause=besides)
         await asyncio.sleep(BUILD_S + 1)
         assert world.cluster.digest(last.name) == digest_of("saved")
         (begun,) = (
