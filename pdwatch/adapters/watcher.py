@@ -25,7 +25,7 @@ from pdwatch.errors import SourceError
 from pdwatch.heartbeats import Heartbeats
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Container, Sequence
     from types import TracebackType
 
 _TICK_S = 1.0
@@ -80,16 +80,19 @@ class FileWatcher:
         Raises:
             SourceError: The system's limit on inotify watches or instances is reached; names the sysctl.
         """
+        refused: set[str] = set()
         with self._heartbeats.part("watch files") as show_life:
             while True:
                 show_life(_PROMISE_S)
-                watched = await asyncio.to_thread(_survey, tuple(roots))
+                watched = await asyncio.to_thread(_survey, tuple(roots), frozenset(refused))
                 try:
                     async with aclosing(self._until_stale(watched, show_life)) as batches:
                         async for batch in batches:
+                            refused.clear()
                             yield batch
-                except (FileNotFoundError, NotADirectoryError, PermissionError):
-                    continue  # a directory went between the survey and the watch
+                except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+                    # A directory went after the survey, or may be listed but not watched, as SELinux has it.
+                    refused.add(error.filename)
                 except (OSError, RuntimeError) as error:
                     _raise_unless_undecodable(error)
 
@@ -137,7 +140,7 @@ class _Watched:
     """How many files there are in the directories."""
 
 
-def _survey(roots: tuple[Path, ...]) -> _Watched:
+def _survey(roots: tuple[Path, ...], refused: Container[str]) -> _Watched:
     identities = _identities(roots)
     directories: list[str] = []
     files = 0
@@ -145,7 +148,7 @@ def _survey(roots: tuple[Path, ...]) -> _Watched:
         for directory, below, names in os.walk(root):
             below[:] = [name for name in below if _is_watched(name)]
             files += len(names)
-            if os.access(directory, os.R_OK):
+            if directory not in refused and os.access(directory, os.R_OK):
                 directories.append(directory)
     return _Watched(roots=roots, identities=identities, directories=tuple(directories), files=files)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 from watchfiles._rust_notify import RustNotify
 
 from pdwatch.adapters import watcher
+from pdwatch.adapters.doorbell import Doorbell
 from tests.adapters.followed_files import following, made_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 @pytest.fixture
@@ -144,3 +146,21 @@ async def test_a_storm_is_followed_by_a_beat_since_watchfiles_may_drop_what_come
         assert await told.batch() == {root / "a"}
 
         assert await told.batch() == frozenset()
+
+
+async def test_a_directory_that_may_be_listed_but_not_watched_keeps_no_other_from_being_watched(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = str(root / "hello/nodes")
+
+    def doorbell(directories: Sequence[str]) -> Doorbell:
+        if refused in directories:
+            raise PermissionError(errno.EACCES, "Permission denied", refused)
+        return Doorbell(directories)
+
+    monkeypatch.setattr(watcher, "Doorbell", doorbell)
+    async with following(root) as told:
+        await told.beat()
+        (root / "hello/workflow.yaml").touch()
+
+        await told.until(root / "hello/workflow.yaml")
