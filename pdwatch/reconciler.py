@@ -8,6 +8,7 @@ its bytes differ, the work under way is cancelled and the newer snapshot takes i
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pdwatch.admission import Admission
@@ -102,6 +103,8 @@ class Reconciler:
 
     async def _look(self, slot: Slot[Path], workflow: TrackedWorkflow) -> Revision | PdwatchError:
         """Scan; return the known revision if its files are as they were, else a new one, or the error."""
+        with suppress(PdwatchError):  # the scan tells it; but a target is waited for here, in nobody's way
+            await self._policy(workflow.root)
         work = Work(name=workflow.root.name, priority=_priority(slot), since=slot.added_at)
         async with self._scans.slot(work):
             return await self._scan(slot, workflow)

@@ -12,7 +12,7 @@ from pdwatch.core.model import Place
 from pdwatch.delivery import Delivery, World
 from pdwatch.errors import NotWatchedError, TargetUnavailableError
 from pdwatch.logs import Event
-from pdwatch.reconciler import Reconciler
+from pdwatch.reconciler import SCANS, Reconciler
 from pdwatch.tracked import Policy, TrackedWorkflow, TrackedWorkflows
 from pdwatch.workqueue import WorkQueue
 from tests.world import FakeWorld
@@ -55,7 +55,9 @@ class Loop:
         )
         self.queue = WorkQueue(reconciler.reconcile)
 
-    async def _policy(self, _: Path) -> Policy:
+    async def _policy(self, directory: Path) -> Policy:
+        if directory.name.startswith("elsewhere"):
+            await asyncio.Event().wait()  # for a credential plugin that hangs, say
         if self.unavailable:
             raise TargetUnavailableError("there is no kubeconfig")
         if self.policy is None:
@@ -134,3 +136,16 @@ async def test_a_target_that_cannot_be_used_fails_its_workflows_without_a_line_f
     loop.unavailable = False
     await loop.look()
     assert workflow.failure == ""
+
+
+@pytest.mark.looptime
+async def test_workflows_whose_target_is_slow_to_be_opened_keep_no_other_from_being_read(loop: Loop):
+    (workflow,) = loop.tracked
+    before = workflow.revision
+    for number in range(SCANS):
+        loop.queue.add(Path(f"/w/elsewhere{number}"), cause="start")
+    await asyncio.sleep(0.1)
+    loop.world.disk.save(HELLO, "second")
+    loop.queue.add(HELLO, cause="save", saved=True)
+    await asyncio.sleep(60)
+    assert workflow.revision is not before
