@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from pdwatch.errors import SourceError
 from pdwatch.logs import Event, EventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pdwatch.ports import SourceReader, SourceWatcher
     from pdwatch.tracked import TrackedWorkflows
@@ -76,19 +77,23 @@ class WorkflowDiscovery:
     async def follow(self, roots: Sequence[Path]) -> None:
         """Queue what is saved, and at each of the watcher's beats what was missed, until cancelled."""
         beats = count()
-        async for changed in self._watcher.changes(roots):
-            known = {
-                workflow.root: workflow.revision.snapshot if workflow.revision else None
-                for workflow in self._tracked
-            }
-            touched = affected(changed, known, is_file=Path.is_file, is_directory=Path.is_dir)
-            if changed:
-                for root in touched.workflows:
-                    self._queue.add(root, cause="save", saved=True, noticed_at=self._watcher.noticed_at)
-            else:
-                await self._resync(tuple(known), next(beats))
-            if touched.discover:
-                await self.look(roots, cause="save" if changed else "resync")
+        async with aclosing(self._watcher.changes(roots)) as changes:
+            async for changed in changes:
+                await self._follow(changed, roots, beats)
+
+    async def _follow(self, changed: frozenset[Path], roots: Sequence[Path], beats: Iterator[int]) -> None:
+        known = {
+            workflow.root: workflow.revision.snapshot if workflow.revision else None
+            for workflow in self._tracked
+        }
+        touched = affected(changed, known, is_file=Path.is_file, is_directory=Path.is_dir)
+        if changed:
+            for root in touched.workflows:
+                self._queue.add(root, cause="save", saved=True, noticed_at=self._watcher.noticed_at)
+        else:
+            await self._resync(tuple(known), next(beats))
+        if touched.discover:
+            await self.look(roots, cause="save" if changed else "resync")
 
     async def _resync(self, known: Sequence[Path], beat: int) -> None:
         """Queue the workflows whose files have moved, and those whose turn it is anyway."""

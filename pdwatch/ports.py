@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from pdwatch.core.daemon_state import Health, Readiness, WorkflowState
@@ -61,10 +61,11 @@ class SourceWatcher(Protocol):
     noticed_at: float | None
     """When, in loop time (seconds), the first of the latest batch of changes was noticed."""
 
-    def changes(self, roots: Sequence[Path]) -> AsyncIterator[frozenset[Path]]:
+    def changes(self, roots: Sequence[Path]) -> AsyncGenerator[frozenset[Path]]:
         """Yield batches of changed absolute paths under ``roots``.
 
-        An empty batch is a beat: look at everything, since inotify may have lost events.
+        An empty batch is a beat: look at everything, since inotify may have lost events. Use it under
+        ``contextlib.aclosing``.
         """
         ...
 

@@ -81,6 +81,19 @@ async def test_one_that_is_cancelled_while_it_waits_or_builds_leaves_no_slot_tak
         await last
 
 
+async def test_one_that_is_cancelled_between_being_admitted_and_beginning_passes_its_turn_on():
+    builds = Builds(1)
+    async with asyncio.TaskGroup() as group:
+        async with builds.slots.slot(Work(name="a", priority=Priority.SAVE, since=0)):
+            admitted, last = (group.create_task(builds.build(name)) for name in "bc")
+            await settled()
+        admitted.cancel()
+        await settled()
+        assert builds.running == ["c"]
+        builds.ends["c"].set()
+        await last
+
+
 async def test_a_save_goes_before_start_up_work_that_came_earlier_and_finds_a_slot_that_it_leaves_free():
     builds = Builds(2)
     async with asyncio.TaskGroup() as group:

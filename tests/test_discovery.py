@@ -16,7 +16,7 @@ from tests.adapters.workflow_files import WORKFLOW, write
 from tests.recording_log import RecordingLog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Collection, Sequence
     from pathlib import Path
 
     import pytest
@@ -32,7 +32,7 @@ class Told:
         self._batches = batches
         self.noticed_at: float | None = NOTICED_AT
 
-    async def changes(self, roots: Sequence[Path]) -> AsyncIterator[frozenset[Path]]:
+    async def changes(self, roots: Sequence[Path]) -> AsyncGenerator[frozenset[Path]]:
         for batch in self._batches:
             yield batch
 
@@ -144,6 +144,38 @@ async def test_two_looks_at_once_tell_of_each_workflow_once_and_let_others_in_be
     )
     assert len(queue.added) == 20
     assert len(seen_between) > 10, "others had their turn between the lines"
+
+
+async def test_the_watches_are_gone_once_following_has_ended_wherever_it_was(tmp_path: Path):
+    """Settings that were reloaded during a look at everything left them to the garbage collector."""
+    looking, closed = asyncio.Event(), asyncio.Event()
+
+    class Watched(Told):
+        async def changes(self, roots: Sequence[Path]) -> AsyncGenerator[frozenset[Path]]:
+            try:
+                yield frozenset()
+            finally:
+                closed.set()
+
+    class Slow(FileSource):
+        async def moved(self, roots: Collection[Path]) -> frozenset[Path]:
+            looking.set()
+            await asyncio.Event().wait()
+            return frozenset()
+
+    discovery = WorkflowDiscovery(
+        Slow(recipe="test"),
+        Watched(),
+        tracked=TrackedWorkflows(),
+        queue=Queue(),  # type: ignore[arg-type]
+        log=RecordingLog(),
+    )
+    following = asyncio.create_task(discovery.follow([tmp_path]))
+    await looking.wait()
+    following.cancel()
+    await asyncio.wait({following})
+
+    assert closed.is_set()
 
 
 async def test_a_directory_that_went_is_queued_so_that_its_scan_finds_it_gone(tmp_path: Path):
