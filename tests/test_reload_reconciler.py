@@ -146,6 +146,6 @@ async def test_workflows_whose_target_is_slow_to_be_opened_keep_no_other_from_be
         loop.queue.add(Path(f"/w/elsewhere{number}"), cause="start")
     await asyncio.sleep(0.1)
     loop.world.disk.save(HELLO, "second")
-    loop.queue.add(HELLO, cause="save", saved=True)
+    loop.queue.add(HELLO, cause="start")
     await asyncio.sleep(60)
     assert workflow.revision is not before
