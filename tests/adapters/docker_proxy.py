@@ -21,8 +21,9 @@ _PASSED_ON = {"Content-Type", "X-Registry-Auth"}
 
 SILENCE: Final = "silence"
 """As a fault: an answer begins, and never goes on."""
-Fault = bytes | web.Response | Literal["silence"]
-"""Bytes that an answer ends with, before the connection is cut off; or a whole other answer."""
+Fault = bytes | web.Response | asyncio.Event | Literal["silence"]
+"""Bytes that an answer ends with, before the connection is cut off; a whole other answer; or what Docker
+waits for before it does anything, though its answer has begun."""
 
 
 def refusal(message: str, *, status: int) -> web.Response:
@@ -57,6 +58,10 @@ class DockerProxy:
             silent = web.StreamResponse()
             await silent.prepare(request)
             await asyncio.Event().wait()
+        early = web.StreamResponse()
+        if isinstance(fault, asyncio.Event):
+            await early.prepare(request)
+            await fault.wait()
         async with (
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(self.upstream)) as session,
             session.request(
@@ -67,13 +72,14 @@ class DockerProxy:
                 timeout=aiohttp.ClientTimeout(total=None),
             ) as upstream,
         ):
-            answer = web.StreamResponse(
-                status=upstream.status, headers={"Content-Type": upstream.headers.get("Content-Type", "")}
-            )
-            await answer.prepare(request)
+            answer = early
+            if not early.prepared:
+                kind = upstream.headers.get("Content-Type", "")
+                answer = web.StreamResponse(status=upstream.status, headers={"Content-Type": kind})
+                await answer.prepare(request)
             async for chunk in upstream.content.iter_any():
                 await answer.write(chunk + fault if isinstance(fault, bytes) else chunk)
-                if fault is not None:
+                if isinstance(fault, bytes):
                     assert request.transport
                     request.transport.abort()
                     break

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import aiodocker
+    import pytest
     from aiohttp import web
 
+    from pdwatch.adapters.docker.api import DockerApi
     from pdwatch.core.model import BuiltImage
     from tests.adapters.docker_proxy import DockerProxy, Fault
     from tests.testbed.client import Testbed
@@ -153,6 +155,32 @@ async def test_another_base_image_under_the_same_name_is_noticed(
     assert (await layers_of(docker, after))[: len(other["RootFS"]["Layers"])] == other["RootFS"]["Layers"]
 
 
+async def test_another_base_image_is_noticed_though_docker_began_to_answer_before_it_listened(
+    testbed: Testbed,
+    api: DockerApi,
+    docker: aiodocker.Docker,
+    workflow: Workflow,
+    tmp_path: Path,
+    base: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of_this_test = {"type": ["image"], "image": [base.partition(":")[0]]}
+    monkeypatch.setattr("pdwatch.adapters.docker.known._FILTERS", json.dumps(of_this_test))
+    other, listens = await workflow.build(api), asyncio.Event()
+
+    def late(request: web.Request) -> Fault | None:
+        return listens if request.path.endswith("/events") else None
+
+    async with following(testbed, tmp_path, late) as follows:
+        await follows.listening(base)
+        await docker.images.tag(other.id, base.partition(":")[0], tag="1")
+        listens.set()
+        await follows.until_asked_again(base)
+        found = await follows.known.inspect(base)
+    assert found
+    assert found["Id"] == other.id
+
+
 async def test_a_parent_image_that_vanishes_unseen_is_built_again(
     testbed: Testbed, docker: aiodocker.Docker, workflow: Workflow, tmp_path: Path
 ) -> None:
@@ -204,6 +232,33 @@ async def test_a_docker_that_keeps_its_events_to_itself_is_not_asked_again_what_
         assert [each for each in proxy.requests[before:] if "events" not in each] == [
             f"GET images/{BASE}/json"
         ] * 2
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_docker_that_has_no_events_for_long_is_not_asked_again_what_it_can_do(
+    testbed: Testbed, tmp_path: Path
+) -> None:
+    heard_again, listened = asyncio.Event(), []
+
+    def silent(request: web.Request) -> Fault | None:
+        if not request.path.endswith("/events"):
+            return None
+        listened.append(request)
+        if len(listened) > 1:
+            heard_again.set()
+        return SILENCE
+
+    async with (
+        docker_proxy(testbed.docker_host, tmp_path, silent) as proxy,
+        connect(proxy.endpoint, inactivity_timeout_s=0.5) as api,
+    ):
+        known = KnownDocker(api)
+        known.refused.add("layer")
+        task = asyncio.create_task(known.follow(), name="follow")
+        async with asyncio.timeout(60):
+            await heard_again.wait()
+        assert known.refused == {"layer"}
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

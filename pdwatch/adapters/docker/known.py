@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,9 @@ _RETRY_BASE_S = 0.8
 _RETRY_CAP_S = 30.0
 _OWN_IMAGES = 200
 _CONTAINERD_STORE = ["driver-type", "io.containerd.snapshotter.v1"]
-_FILTERS = {"filters": json.dumps({"type": ["image"]})}
+_FILTERS = json.dumps({"type": ["image"]})
+_OVERLAP_S = 10
+"""How far Docker's clock may be behind, in seconds."""
 
 
 class KnownDocker:
@@ -84,21 +87,26 @@ class KnownDocker:
     async def follow(self) -> None:
         """Listen to Docker's events until cancelled; connect again when Docker goes away.
 
-        A Docker that comes back may be another one: all that was known is forgotten.
+        A Docker that comes back may be another one: all that was known is forgotten. After a long silence
+        only its images are, since nobody listens in between.
         """
         failures = 0
         while True:
+            silent = False
             try:
-                async with self._api.listen("events", query=_FILTERS) as messages:
+                async with self._api.listen("events", query=_since(time.time())) as messages:
                     self._listening, failures = True, 0
                     async for message in messages:
                         self._take(message)
-            except DockerError:
+            except DockerError as error:
                 failures += 1  # whoever builds meanwhile meets the same error, and reports it
+                silent = isinstance(error.__cause__, TimeoutError)
             finally:
                 if self._listening:
                     self._listening = False
-                    self._forget()
+                    self.forget_images()
+                    if not silent:
+                        self._forget_docker()
             jitter = random.random()  # noqa: S311  # it spreads load and guards nothing
             await asyncio.sleep(backoff(failures, base_s=_RETRY_BASE_S, cap_s=_RETRY_CAP_S, jitter=jitter))
 
@@ -109,9 +117,17 @@ class KnownDocker:
         if actor.get("ID") not in self._own or actor.get("ID") in ids or name in self._images:
             self.forget_images()
 
-    def _forget(self) -> None:
-        self.forget_images()
+    def _forget_docker(self) -> None:
         self._api.forget_version()
         self._containerd = None
         self.refused.clear()
         self.loads_layers = False
+
+
+def _since(now: float) -> Mapping[str, str]:
+    """Return which events to send: Docker begins to answer before it takes note of who listens.
+
+    Args:
+        now: Seconds since the epoch.
+    """
+    return {"filters": _FILTERS, "since": str(int(now) - _OVERLAP_S)}
