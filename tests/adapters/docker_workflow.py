@@ -73,9 +73,13 @@ class Workflow:
 
 
 def builder(
-    api: DockerApi, report: Callable[[str], None] = lambda _: None, *, way: BuilderName = "auto"
+    api: DockerApi,
+    report: Callable[[str], None] = lambda _: None,
+    *,
+    way: BuilderName = "auto",
+    known: KnownDocker | None = None,
 ) -> DockerBuilder:
-    return DockerBuilder(api, KnownDocker(api), engine=engine_files(), builder=way, report=report)
+    return DockerBuilder(api, known or KnownDocker(api), engine=engine_files(), builder=way, report=report)
 
 
 async def files(docker: aiodocker.Docker, image: str, path: str = "/app") -> dict[str, tarfile.TarInfo]:

@@ -13,13 +13,20 @@ import pytest
 from aiohttp import web
 
 from pdwatch.adapters.docker.api import connect
+from pdwatch.adapters.docker.known import KnownDocker
 from pdwatch.adapters.docker.publisher import RegistryPublisher
 from pdwatch.adapters.engine import engine_files
 from pdwatch.core.image import image_references
 from pdwatch.core.image_config import EMPTY_LAYER
 from pdwatch.core.model import BuildRequest
 from pdwatch.core.parent_image import PARENT_REPOSITORY
-from pdwatch.errors import BuilderMissingError, DiskFullError, DockerUnavailableError, SourceChangedError
+from pdwatch.errors import (
+    BuilderMissingError,
+    DiskFullError,
+    DockerError,
+    DockerUnavailableError,
+    SourceChangedError,
+)
 from tests.adapters.docker_proxy import docker_proxy, messages, no_buildkit, refusal
 from tests.adapters.docker_workflow import (
     NODE,
@@ -255,6 +262,29 @@ async def test_where_no_layer_can_be_added_buildkit_builds_and_later_builds_do_n
     assert built.builder == "buildkit"
     assert "app/nodes/greet.ts" in await contents(docker, built.id)
     assert await nameless(docker, workflow.name) == []
+
+
+async def test_a_load_that_fails_once_in_a_docker_that_has_loaded_layers_is_no_reason_to_give_them_up(
+    testbed: Testbed, workflow: Workflow, tmp_path: Path
+) -> None:
+    failing = False
+
+    def fails(request: web.Request) -> Fault | None:
+        return refusing("docker-untar: signal: killed")(request) if failing else None
+
+    async with docker_proxy(testbed.docker_host, tmp_path, fails) as proxy, connect(proxy.endpoint) as api:
+        known = KnownDocker(api)
+        auto, layer = builder(api, known=known), builder(api, known=known, way="layer")
+        ways = []
+        for number, fails_now in enumerate((False, True, False)):
+            failing = fails_now
+            workflow.save("nodes/greet.ts", f"{NODE}// {number}\n")
+            ways.append((await auto.build(await workflow.request())).builder)
+        failing = True
+        with pytest.raises(DockerError, match=f"did not load {workflow.name}:1-0-.*: docker-untar") as failed:
+            await layer.build(await workflow.request())
+    assert ways == ["layer", "buildkit", "layer"]
+    assert failed.value.retryable
 
 
 async def test_a_docker_without_buildkit_makes_the_parent_image_with_the_classic_builder(

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pdwatch.adapters.dependencies import third_party_code
+from pdwatch.adapters.docker.api import RefusedError
 from pdwatch.adapters.docker.base import inspect, require_base
 from pdwatch.adapters.docker.dependencies import DependencyImages
 from pdwatch.adapters.docker.dockerfile_builds import DockerfileBuilds
@@ -86,10 +87,11 @@ class DockerBuilder:
         if self._builder == "layer" or (self._builder == "auto" and "layer" not in self._known.refused):
             try:
                 return BuiltImage(id=await self._layers.build(plan), tags=request.tags, builder="layer")
-            except BuilderMissingError:
+            except (BuilderMissingError, RefusedError) as error:
                 if self._builder == "layer":
                     raise
-                self._known.refused.add("layer")
+                if isinstance(error, BuilderMissingError):
+                    self._known.refused.add("layer")
         image_id = await self._dockerfiles.build(plan.recipe(), plan.base)
         return BuiltImage(id=image_id, tags=request.tags, builder=self._dockerfiles.builder)
 

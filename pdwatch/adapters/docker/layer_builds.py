@@ -12,6 +12,7 @@ from pdwatch.adapters.docker.dockerfile_builds import missing
 from pdwatch.adapters.docker.load import layer_archive, load
 from pdwatch.adapters.docker.refusals import load_error
 from pdwatch.core.parent_image import dialect_of, is_parent
+from pdwatch.errors import DiskFullError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from pdwatch.adapters.docker.image_plan import ImagePlan, SplitImage
     from pdwatch.adapters.docker.known import KnownDocker
     from pdwatch.core.image_config import ImageConfig
+    from pdwatch.core.model import ImageRef
     from pdwatch.core.tar_header import TarDialect
+    from pdwatch.errors import DockerError
 
 _NEEDS_ALL_LAYERS = RefusedError("it takes no image whose layers it has already")
 
@@ -56,23 +59,31 @@ class LayerBuilds:
 
         Raises:
             BuilderMissingError: Docker can't do it this way.
-            DockerError: Or one of its subclasses, by cause.
+            RefusedError: It can, and has not done it this time.
+            DockerError: Or another of its subclasses, by cause.
             SourceError: A file can't be read, or has changed.
         """
         image = await asyncio.to_thread(plan.split)
         try:
             return await self._add_layer(image, await self._parent(image))
         except RefusedError as refused:
-            if error := load_error(refused, plan.ref):
-                raise error from refused
+            error = self._failure(refused, plan.ref)
             self._known.forget_images()
-            if await self._found(image):
-                raise missing("layer", self._api, refused) from refused
+            if isinstance(error, DiskFullError) or await self._found(image):
+                raise error from refused
         # Somebody has removed the parent image since it was last looked at, and Docker its layers.
         try:
             return await self._add_layer(image, await self._parent(image))
         except RefusedError as refused:
-            raise load_error(refused, plan.ref) or missing("layer", self._api, refused) from refused
+            raise self._failure(refused, plan.ref) from refused
+
+    def _failure(self, refused: RefusedError, ref: ImageRef) -> DockerError:
+        """Return the error for an image that was not loaded."""
+        if full := load_error(refused, ref):
+            return full
+        if self._known.loads_layers:
+            return RefusedError(f"Docker did not load {ref}: {refused.message}", status=refused.status)
+        return missing("layer", self._api, refused)
 
     async def _parent(self, image: SplitImage) -> Mapping[str, Any]:
         """Return what Docker says of the parent image, built first when it is not there."""
@@ -84,7 +95,7 @@ class LayerBuilds:
             if await self._dockerfiles.build_normal(image.parent_recipe(), image.plan.base):
                 found = await self._found(image)
         if found is None:
-            raise missing("layer", self._api, _NEEDS_ALL_LAYERS)
+            raise self._failure(_NEEDS_ALL_LAYERS, image.plan.ref)
         self._known.loads_layers = True
         return found
 
