@@ -58,7 +58,7 @@ def command(
 
     stdout gets the reference for a Deployment on the first line, pinned by digest when the image was pushed.
     With --output json it gets one object: workflow, version, source_digest, reference, tags, image_id,
-    pushed, build_ms, publish_ms.
+    builder, pushed, build_ms, publish_ms.
 
     \b
     Exit codes:
@@ -150,6 +150,7 @@ def _as_json(snapshot: SourceSnapshot, image: Image, *, pushed: bool) -> dict[st
         "reference": str(image.ref),
         "tags": [str(tag) for tag in image.tags],
         "image_id": image.id,
+        "builder": image.builder,
         "pushed": pushed,
         "build_ms": round(image.build_s * 1000),
         "publish_ms": round(image.publish_s * 1000),

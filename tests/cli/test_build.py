@@ -70,6 +70,7 @@ class TestBuilding:
             "reference": reference,
             "tags": [reference, f"{workflow.name}:1-0"],
             "image_id": (await docker.images.inspect(reference))["Id"],
+            "builder": "layer",
             "pushed": False,
         }
         assert all(isinstance(result[key], int) for key in ("build_ms", "publish_ms"))
