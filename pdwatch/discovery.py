@@ -93,12 +93,14 @@ class WorkflowDiscovery:
         else:
             await self._resync(tuple(known), next(beats))
         if touched.discover:
-            await self.look(roots, cause="save" if changed else "resync")
+            await self.look(roots, cause="save" if changed else "missed")
 
     async def _resync(self, known: Sequence[Path], beat: int) -> None:
-        """Queue the workflows whose files have moved, and those whose turn it is anyway."""
+        """Queue the workflows whose files have moved, as by a save that was missed, and a round of others."""
         moved = await self._reader.moved(known)
-        for root in moved.union(turn(known, beat)):
+        for root in moved:
+            self._queue.refresh(root, cause="missed")
+        for root in set(turn(known, beat)) - moved:
             self._queue.refresh(root, cause="resync")
 
     def _pass_over(self, link: Path, target: Path) -> None:

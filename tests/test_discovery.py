@@ -85,7 +85,7 @@ async def test_a_saved_file_queues_its_workflow_as_a_save(tmp_path: Path):
 async def test_a_beat_queues_everything_without_calling_it_a_save(tmp_path: Path):
     known = [workflow(tmp_path / "one"), workflow(tmp_path / "two")]
     queue, _ = await follow(tmp_path, frozenset(), known=known)
-    assert sorted(queue.added) == [("one", "resync", False), ("two", "resync", False)]
+    assert sorted(queue.added) == [("one", "missed", False), ("two", "missed", False)]
 
 
 async def test_a_beat_queues_what_has_moved_and_a_round_of_the_others(
@@ -103,7 +103,10 @@ async def test_a_beat_queues_what_has_moved_and_a_round_of_the_others(
 
     queue, _ = await follow(tmp_path, frozenset(), known=known, reader=reader)
 
-    assert sorted(name for name, _, _ in queue.added) == [root.name for root in (*known[:ROUND], known[-1])]
+    assert sorted(queue.added) == [
+        *((root.name, "resync", False) for root in known[:ROUND]),
+        (known[-1].name, "missed", False),
+    ]
 
 
 async def test_a_new_directory_is_found_and_told(tmp_path: Path):

@@ -81,7 +81,7 @@ async def watched(root: Path, *, settle_s: float = SETTLE_S) -> AsyncIterator[Wo
             group.create_task(queue.run(), name="work"),
             group.create_task(discovery.follow([root]), name="follow"),
         ]
-        await work.until(lambda: "resync" in work.causes)  # the watches stand
+        await work.until(lambda: "missed" in work.causes)  # the watches stand
         yield work
         for task in tasks:
             task.cancel()

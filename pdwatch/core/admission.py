@@ -21,7 +21,7 @@ class Priority(IntEnum):
     SAVE = 0
     """Somebody waits for what they have saved."""
     REPAIR = 1
-    """What failed before, or has drifted."""
+    """What failed before, has drifted, or was missed when it was saved."""
     START = 2
     """A first look at everything: when the daemon starts, or goes by other settings."""
     ROUTINE = 3

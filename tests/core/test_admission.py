@@ -27,6 +27,7 @@ works = st.builds(
         ("retry", REPAIR),
         ("drifted", REPAIR),
         ("deleted", REPAIR),
+        ("missed", REPAIR),
         ("start", START),
         ("settings", START),
         ("resync", ROUTINE),
