@@ -11,7 +11,7 @@ from pdwatch.core.image import DIGEST_DIGITS, parse_reference
 from pdwatch.core.image_config import EMPTY_LAYER, METADATA_INSTRUCTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 KEPT_IMAGES = 3
 """Of each workflow, whether they are used or not."""
@@ -37,8 +37,6 @@ class StoredImage:
     """``repository@sha256:…``, once it was pushed."""
     delivered_at: datetime | None
     """When it was last published; None before that."""
-    layers: tuple[str, ...] = ()
-    """The diff IDs, lowest first."""
     building_since: datetime | None = None
     """When it was made, if it is what a build leaves in Docker until it ends."""
 
@@ -118,14 +116,15 @@ def copied_from(history: Sequence[tuple[str, int]]) -> frozenset[str]:
     )
 
 
-def unused_parents(parents: Mapping[str, Sequence[str]], images: Iterable[StoredImage]) -> frozenset[str]:
+def unused_parents(parents: Mapping[str, Sequence[str]], images: Collection[Sequence[str]]) -> frozenset[str]:
     """Return which parent images no workflow's image is made of.
 
     Args:
         parents: The layers of each, by its ID.
-        images: What pdwatch built, of all workflows.
+        images: The layers of each image that pdwatch built, of all workflows.
     """
-    used = {image.layers[:length] for image in images for length in range(len(image.layers) + 1)}
+    lengths = {len(layers) for layers in parents.values()}
+    used = {tuple(layers[:length]) for layers in images for length in lengths}
     return frozenset(parent for parent, layers in parents.items() if tuple(layers) not in used)
 
 

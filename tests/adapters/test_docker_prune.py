@@ -4,16 +4,21 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from pdwatch.adapters.docker.api import connect
 from pdwatch.adapters.docker.prune import DockerImageStore
 from pdwatch.adapters.docker.publisher import LocalPublisher
-from pdwatch.core.retention import surplus
+from pdwatch.core.retention import Removal, surplus
+from tests.adapters.docker_proxy import docker_proxy
 from tests.adapters.docker_workflow import NODE, parents
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import aiodocker
 
     from pdwatch.adapters.docker.api import DockerApi
     from tests.adapters.docker_workflow import Workflow
+    from tests.testbed.client import Testbed
 
 
 async def test_a_parent_image_stays_while_an_image_is_made_of_it_and_goes_with_the_last(
@@ -51,3 +56,26 @@ async def test_an_image_that_is_published_again_while_images_are_pruned_stays(
     assert {each.image.id for each in removals} == {first.id, second.id}
     assert (await store.remove(removals)).count == 1
     assert {image.id for image in await store.images(workflow.name)} == {first.id}
+
+
+async def test_images_that_stay_are_not_asked_for_again_each_time_that_others_go(
+    testbed: Testbed, workflow: Workflow, tmp_path: Path
+) -> None:
+    async with (
+        docker_proxy(testbed.docker_host, tmp_path, lambda _: None) as proxy,
+        connect(proxy.endpoint) as api,
+    ):
+        store, asked = DockerImageStore(api), []
+        stays = await workflow.build(api)
+        for number in range(2):
+            workflow.save("nodes/greet.ts", f"{NODE}// {number}\n")
+            goes = await workflow.build(api)
+            removals = [
+                Removal(image=image, references=image.references)
+                for image in await store.images(workflow.name)
+                if image.id == goes.id
+            ]
+            before = len(proxy.requests)
+            assert (await store.remove(removals)).count
+            asked.append(proxy.requests[before:].count(f"GET images/{stays.id}/json"))
+    assert asked == [1, 0]

@@ -221,6 +221,6 @@ def test_an_empty_layer_that_the_builder_made_no_layer_for_counts_for_nothing():
 
 def test_a_parent_image_goes_with_the_last_image_that_is_made_of_it() -> None:
     parents = {"sha256:p": ["b", "e"], "sha256:q": ["b", "f"]}
-    images = [stored(1, layers=("b", "e", "s1")), stored(2, layers=("b", "g", "s2"))]
+    images = [("b", "e", "s1"), ("b", "g", "s2")]
     assert unused_parents(parents, images) == {"sha256:q"}
     assert unused_parents(parents, []) == parents.keys()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from pdwatch.adapters.docker.api import NOT_FOUND, RefusedError
@@ -19,7 +20,7 @@ from pdwatch.core.names import (
 from pdwatch.core.retention import Pruned, StoredImage, copied_from, freed_bytes, unused_parents
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pdwatch.adapters.docker.api import DockerApi
     from pdwatch.core.retention import Removal
@@ -32,6 +33,8 @@ class DockerImageStore:
 
     def __init__(self, api: DockerApi) -> None:
         self._api = api
+        self._layers: dict[str, Mapping[str, Sequence[str]]] = {}
+        """By label and ID; those of one ID are always the same."""
 
     async def images(self, workflow: str | None = None) -> tuple[StoredImage, ...]:
         """Return what pdwatch built for a workflow, or for all of them.
@@ -107,16 +110,28 @@ class DockerImageStore:
 
     async def _unused_parents(self) -> Sequence[str]:
         """Return the parent images that no workflow's image is made of; a build makes what it lacks."""
-        parents = await self._labelled(IMAGE_PARENT_LABEL)
-        layers = {parent["Id"]: parent["RootFS"]["Layers"] for parent in parents}
-        return sorted(unused_parents(layers, await self.images())) if parents else ()
+        parents = await self._layers_of(IMAGE_PARENT_LABEL)
+        images = await self._layers_of(IMAGE_WORKFLOW_LABEL) if parents else {}
+        return sorted(unused_parents(parents, images.values()))
+
+    async def _layers_of(self, label: str) -> Mapping[str, Sequence[str]]:
+        """Return the layers of each image with a label, by its ID; Docker is asked once for each."""
+        known = self._layers.get(label, {})
+        ids = await self._ids(label)
+        new = [await inspect(self._api, each) for each in ids if each not in known]
+        layers = {image["Id"]: tuple(map(intern, image["RootFS"]["Layers"])) for image in new if image}
+        self._layers[label] = layers | {each: known[each] for each in ids if each in known}
+        return self._layers[label]
 
     async def _labelled(self, label: str) -> Sequence[dict[str, Any]]:
         """Return what Docker says of each image with a label."""
+        inspected = [await inspect(self._api, each) for each in await self._ids(label)]
+        return [image for image in inspected if image is not None]
+
+    async def _ids(self, label: str) -> Sequence[str]:
         filters = json.dumps({"label": [label]})
         listed = await self._api.request("GET", "images/json", query={"filters": filters})
-        inspected = [await inspect(self._api, image["Id"]) for image in listed]
-        return [image for image in inspected if image is not None]
+        return [image["Id"] for image in listed]
 
     async def _holds_dependencies(self, reference: str) -> bool:
         found = await inspect(self._api, reference)
@@ -143,7 +158,6 @@ def _stored(image: dict[str, Any]) -> StoredImage:
         references=tuple(image.get("RepoTags") or ()),
         pins=tuple(image.get("RepoDigests") or ()),
         delivered_at=_last_tagged(image),
-        layers=tuple(image["RootFS"]["Layers"]),
         building_since=_time(image["Created"]) if IMAGE_BUILD_LABEL in labels else None,
     )
 
