@@ -189,8 +189,8 @@ class EventLog:
         return EventLog(self._logger, told=self._told, fields={**self._fields, **known})
 
     def telling(self, *told: Callable[[Record], None]) -> EventLog:
-        """Return a log that calls each of ``told`` after every line, with its record."""
-        return EventLog(self._logger, told=told, fields=self._fields)
+        """Return a log that calls each of ``told`` too after every line, with its record."""
+        return EventLog(self._logger, told=(*self._told, *told), fields=self._fields)
 
     def emit(self, event: Event, **fields: object) -> None:
         """Write one line at the event's own level; a field that is None is left out.

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from pdwatch.core.log_records import Record
 from pdwatch.logs import EVENTS, Event, EventLog, configure
 
 REPOSITORY = Path(__file__).parent.parent
@@ -47,6 +48,14 @@ def test_every_event_is_emitted_somewhere(event: Event):
 def test_a_field_that_the_catalogue_does_not_have_is_refused():
     with pytest.raises(ValueError, match=r"rollout\.complete has no field colour"):
         EventLog().emit(Event.ROLLOUT_COMPLETE, colour="green")
+
+
+def test_every_listener_is_told_of_a_line_whoever_was_added_later():
+    configure("json", stream=io.StringIO())
+    first: list[Record] = []
+    second: list[Record] = []
+    EventLog().telling(first.append).telling(second.append).emit(Event.DAEMON_STOPPED)
+    assert [record.fields["event"] for record in (*first, *second)] == ["daemon.stopped"] * 2
 
 
 def test_json_lines_carry_bound_and_own_fields_and_leave_out_what_is_unknown():
