@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -116,19 +117,20 @@ class Sites:
         return frozenset(self._sites)
 
     async def start(self) -> None:
-        """Open the targets that roots name; one that can't be keeps none of the others from work.
+        """Open one of the targets that roots name; the others are opened while its workflows are at work.
 
         Raises:
             PdwatchError: There is none that could be opened.
         """
         failures: dict[TargetName, PdwatchError] = {}
-        for name in sorted(self._settings.targets):
+        for name in sorted(self._settings.targets, reverse=True):  # local first, which waits for nobody
             try:
                 await self._open(name, self._settings)
+                break
             except PdwatchError as error:
                 failures[name] = error
-        if not self._sites:
-            raise next(iter(failures.values()))
+        else:
+            raise failures[min(failures)]
         for name, failure in failures.items():
             self._failed(name, failure)
 
@@ -137,6 +139,12 @@ class Sites:
         self._group = group
         for site in self._sites.values():
             self._follow(site, group)
+        for name in self._settings.targets - self.opened - self._failures.keys():
+            group.create_task(self._open_beside(name), name=f"open target {name}")
+
+    async def _open_beside(self, name: TargetName) -> None:
+        with suppress(TargetUnavailableError):  # which is told, and tried again for the first workflow
+            await self.target(name)
 
     async def require(self, settings: Settings) -> None:
         """Open the targets that roots of other settings newly name, and try those again that could not be.

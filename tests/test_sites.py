@@ -33,6 +33,7 @@ pytestmark = pytest.mark.looptime
 LOCAL = Settings(roots=(RootSettings(path=Path("/a"), target="local"),))
 CLUSTER = Settings(roots=(RootSettings(path=Path("/b")),))
 BOTH = Settings(roots=(*LOCAL.roots, *CLUSTER.roots))
+OPENING_S = 1.0
 NO_KUBECONFIG = SettingsError("there is no kubeconfig", remedy="set KUBECONFIG")
 NO_DENO = ProgramMissingError("there is no deno")
 
@@ -42,6 +43,7 @@ class World:
     """Targets that open unless they are missing, and what becomes of them."""
 
     missing: dict[TargetName, PdwatchError] = field(default_factory=dict)
+    opening_s: dict[TargetName, float] = field(default_factory=dict)
     opened: list[tuple[TargetName, str | None]] = field(default_factory=list)
     """Every attempt, with the settings' context."""
     closed: list[TargetName] = field(default_factory=list)
@@ -57,7 +59,7 @@ class World:
     ) -> AsyncIterator[Target]:
         self.opened.append((name, settings.context))
         self.notify[name] = notify
-        await asyncio.sleep(1)
+        await asyncio.sleep(self.opening_s.get(name, OPENING_S))
         if name in self.missing:
             raise self.missing[name]
 
@@ -101,7 +103,7 @@ class World:
             await sites.start()
             async with asyncio.TaskGroup() as group:
                 task = group.create_task(self._follow(sites))
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(OPENING_S + 0.1)
                 yield sites
                 task.cancel()
 
@@ -187,6 +189,15 @@ async def test_one_that_takes_long_to_be_opened_holds_up_nobody_who_goes_to_the_
         assert not attempt.done()
         with pytest.raises(TargetUnavailableError):
             await attempt
+
+
+async def test_at_the_start_too_one_that_takes_long_holds_up_only_its_own():
+    world = World(opening_s={"kubernetes": 60})
+    async with world.sites(BOTH) as sites:
+        assert sites.opened == world.running == {"local"}
+        await sites.target("kubernetes")
+        assert sites.opened == {"local", "kubernetes"}
+    assert world.attempts("kubernetes") == 1
 
 
 async def test_what_no_root_goes_to_any_more_is_missed_no_more():
