@@ -101,9 +101,9 @@ async def test_the_same_name_runs_here_and_there_each_is_saved_by_itself_and_the
             removed = await daemon.until("workflow.removed", since=since, target=target)
             assert removed["directory"] == str(root)
         for target in ("local", "kubernetes"):
-            await daemon.until("deploy.applied", since=since, target=target)
-            applied = max(n for n, line in enumerate(daemon.lines) if line["event"] == "deploy.applied")
-            await daemon.until("rollout.complete", since=applied)
+            applied = await daemon.until("deploy.applied", since=since, target=target)
+            digest = applied["source_digest"]
+            await daemon.until("rollout.complete", since=since, target=target, source_digest=digest)
         assert await said_here(daemon) == "there, second"
         assert await said_there(testbed, namespace) == "here, second"
         assert await daemon.stop() == 0
