@@ -48,6 +48,11 @@ class DockerProxy:
     requests: list[str] = field(default_factory=list)
     """Method, path and query of each, without the version."""
 
+    def looked_at(self, repository: str) -> set[str]:
+        """The images of a repository that were asked for, by name."""
+        looks = (request.removeprefix("GET images/") for request in self.requests)
+        return {look.removesuffix("/json") for look in looks if look.startswith(f"{repository}:")}
+
     async def serve(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path_qs.partition('/v1.')[2].partition('/')[2]}")
         fault = self.fault(request)

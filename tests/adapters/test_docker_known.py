@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pytest
 import pytest_asyncio
 
 from pdwatch.adapters.docker.api import connect
@@ -16,17 +17,24 @@ from pdwatch.adapters.docker.builder import DockerBuilder
 from pdwatch.adapters.docker.known import KnownDocker
 from pdwatch.adapters.docker.publisher import LocalPublisher
 from pdwatch.adapters.engine import engine_files
+from pdwatch.core.dependencies import DEPENDENCIES_REPOSITORY
 from pdwatch.core.parent_image import PARENT_REPOSITORY
+from pdwatch.errors import DockerError
 from pdwatch.pipeline import image_for
 from tests.adapters.docker_proxy import SILENCE, docker_proxy, refusal
-from tests.adapters.docker_workflow import NODE, Workflow, delete_images, prune_build_cache
+from tests.adapters.docker_workflow import (
+    NODE,
+    Workflow,
+    contents,
+    delete_images,
+    prune_build_cache,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     import aiodocker
-    import pytest
     from aiohttp import web
 
     from pdwatch.adapters.docker.api import DockerApi
@@ -190,11 +198,7 @@ async def test_a_parent_image_that_vanishes_unseen_is_built_again(
     workflow.save("deno.lock", json.dumps({"version": "5", "workspace": {"of": workflow.name}}))
     async with following(testbed, tmp_path, mute) as follows:
         built = await follows.builder.build(await workflow.request())
-        (parent,) = {
-            request.removeprefix("GET images/").removesuffix("/json")
-            for request in follows.proxy.requests
-            if request.startswith(f"GET images/{PARENT_REPOSITORY}")
-        }
+        (parent,) = follows.proxy.looked_at(PARENT_REPOSITORY)
         await follows.listening(parent)
         await delete_images(docker, workflow.name)
         await docker.images.delete(parent)
@@ -203,6 +207,29 @@ async def test_a_parent_image_that_vanishes_unseen_is_built_again(
         assert await follows.builder.build(await workflow.request()) == built
     assert follows.proxy.requests[before] == "POST images/load?quiet=1", "it was taken for known"
     await docker.images.delete(parent)
+
+
+async def test_third_party_code_that_vanishes_unseen_is_a_reason_to_try_again(
+    testbed: Testbed, docker: aiodocker.Docker, workflow: Workflow, tmp_path: Path
+) -> None:
+    def mute(request: web.Request) -> Fault | None:
+        return SILENCE if request.path.endswith("/events") else None
+
+    workflow.save("vendor/mine.ts", f"// {workflow.name}\n")
+    async with following(testbed, tmp_path, mute) as follows:
+        await follows.builder.build(await workflow.request())
+        (code,) = follows.proxy.looked_at(DEPENDENCIES_REPOSITORY)
+        await follows.listening(code)
+        await docker.images.delete(code)
+        workflow.save("deno.lock", json.dumps({"version": "5"}))
+        with pytest.raises(DockerError, match=f"{code} was removed while {workflow.name}:1-0-") as failed:
+            await follows.builder.build(await workflow.request())
+        assert failed.value.retryable
+        built = await follows.builder.build(await workflow.request())
+    assert "app/vendor/mine.ts" in await contents(docker, built.id)
+    await delete_images(docker, workflow.name)
+    for image in {*follows.proxy.looked_at(PARENT_REPOSITORY), code}:
+        await docker.images.delete(image)
 
 
 async def test_a_docker_that_keeps_its_events_to_itself_is_not_asked_again_what_it_can_do(

@@ -18,7 +18,7 @@ from pdwatch.core.build_context import build_context, split_trees
 from pdwatch.core.image import parse_reference
 from pdwatch.core.model import BuiltImage
 from pdwatch.core.names import IMAGE_DIGEST_LABEL
-from pdwatch.errors import BuilderMissingError, SettingsError
+from pdwatch.errors import BuilderMissingError, BuildFailedError, DockerError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -84,16 +84,27 @@ class DockerBuilder:
             SourceChangedError: A file is no longer what the snapshot says.
         """
         plan = await self._plan(request)
+        try:
+            return await self._build(plan)
+        except BuildFailedError as failed:
+            self._known.forget_images()
+            for image in plan.dependencies:
+                if await self._known.inspect(image) is None:
+                    raise DockerError(f"{image} was removed while {plan.ref} was built") from failed
+            raise
+
+    async def _build(self, plan: ImagePlan) -> BuiltImage:
+        tags = plan.request.tags
         if self._builder == "layer" or (self._builder == "auto" and "layer" not in self._known.refused):
             try:
-                return BuiltImage(id=await self._layers.build(plan), tags=request.tags, builder="layer")
+                return BuiltImage(id=await self._layers.build(plan), tags=tags, builder="layer")
             except (BuilderMissingError, RefusedError) as error:
                 if self._builder == "layer":
                     raise
                 if isinstance(error, BuilderMissingError):
                     self._known.refused.add("layer")
         image_id = await self._dockerfiles.build(plan.recipe(), plan.base)
-        return BuiltImage(id=image_id, tags=request.tags, builder=self._dockerfiles.builder)
+        return BuiltImage(id=image_id, tags=tags, builder=self._dockerfiles.builder)
 
     async def _plan(self, request: BuildRequest) -> ImagePlan:
         base = parse_reference(request.base)
