@@ -7,12 +7,15 @@ import json
 import logging
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 
-from pdwatch.core.log_records import Record
 from pdwatch.logs import EVENTS, Event, EventLog, configure
+
+if TYPE_CHECKING:
+    from pdwatch.core.log_records import Record
 
 REPOSITORY = Path(__file__).parent.parent
 ROW = re.compile(r"^\| `(?P<event>[a-z.]+)` \| (?P<level>[a-z]+) \| (?P<fields>[^|]*)\| [^|]+ \|$")
