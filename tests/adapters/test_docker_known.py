@@ -18,6 +18,7 @@ from pdwatch.adapters.docker.known import KnownDocker
 from pdwatch.adapters.docker.publisher import LocalPublisher
 from pdwatch.adapters.engine import engine_files
 from pdwatch.core.dependencies import DEPENDENCIES_REPOSITORY
+from pdwatch.core.names import IMAGE_WORKFLOW_LABEL
 from pdwatch.core.parent_image import PARENT_REPOSITORY
 from pdwatch.errors import DockerError
 from pdwatch.pipeline import image_for
@@ -88,6 +89,12 @@ async def following(
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+def hear_only(monkeypatch: pytest.MonkeyPatch, **filters: str) -> None:
+    """Keep out the events of images that others make at the same time."""
+    events = {"type": ["image"], **{key: [value] for key, value in filters.items()}}
+    monkeypatch.setattr("pdwatch.adapters.docker.known._FILTERS", json.dumps(events))
 
 
 @pytest_asyncio.fixture
@@ -172,8 +179,7 @@ async def test_another_base_image_is_noticed_though_docker_began_to_answer_befor
     base: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    of_this_test = {"type": ["image"], "image": [base.partition(":")[0]]}
-    monkeypatch.setattr("pdwatch.adapters.docker.known._FILTERS", json.dumps(of_this_test))
+    hear_only(monkeypatch, image=base.partition(":")[0])
     other, listens = await workflow.build(api), asyncio.Event()
 
     def late(request: web.Request) -> Fault | None:
@@ -291,8 +297,9 @@ async def test_a_docker_that_has_no_events_for_long_is_not_asked_again_what_it_c
 
 
 async def test_when_docker_comes_back_it_is_asked_what_it_can_do(
-    testbed: Testbed, workflow: Workflow, tmp_path: Path
+    testbed: Testbed, workflow: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    hear_only(monkeypatch, label=f"{IMAGE_WORKFLOW_LABEL}={workflow.name}")
     broken = asyncio.Event()
 
     def breaks(request: web.Request) -> Fault | None:
