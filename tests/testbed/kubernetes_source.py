@@ -23,6 +23,8 @@ PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube
 
 _MODULE = "k8s.io/kubernetes"
 _VENDORED = f"{_MODULE}/vendor/k8s.io"
+_STAMPED = ("component-base/version", "client-go/pkg/version")
+"""The packages that know a version; hack/lib/version.sh of Kubernetes stamps the same."""
 _TOOLCHAIN = ("golang-go",)
 _PAUSE = Path(__file__).with_name("pause.go")
 _NOT_SERVED = ("staging/src/k8s.io/code-generator/", "staging/src/k8s.io/sample-apiserver/")
@@ -46,7 +48,8 @@ def version_flags(version: str) -> str:
     """Return the linker flags that strip the programs and tell them their version."""
     major, minor, _ = version.split(".")
     values = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
-    return " ".join(["-s -w", *(f"-X {_VENDORED}/component-base/version.{k}={v}" for k, v in values.items())])
+    stamps = (f"{package}.{name}={value}" for package in _STAMPED for name, value in values.items())
+    return " ".join(["-s -w", *(f"-X {_VENDORED}/{stamp}" for stamp in stamps)])
 
 
 def build_command(output: Path) -> list[str]:

@@ -34,7 +34,8 @@ def test_packages_for_openapi(files: list[str], packages: list[str]):
 def test_the_programs_know_their_version():
     flags = kubernetes_source.version_flags("1.20.2")
 
-    assert "version.gitVersion=v1.20.2" in flags
+    assert "component-base/version.gitVersion=v1.20.2" in flags
+    assert "client-go/pkg/version.gitVersion=v1.20.2" in flags
     assert "version.gitMajor=1 " in flags
     assert flags.endswith("version.gitMinor=20")
 
