@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         ObservedDeployment,
         SourceSnapshot,
     )
-    from pdwatch.core.retention import Pruned, Removal, StoredImage
+    from pdwatch.core.retention import Ingredient, Pruned, Removal, StoredImage
     from pdwatch.core.undeploy import ClusterObject, Undeployment
 
 
@@ -175,7 +175,18 @@ class ImageStore(Protocol):
         """
         ...
 
-    async def remove(self, removals: Sequence[Removal]) -> Pruned:
+    async def unused(self, *, in_use: Collection[str] = ()) -> tuple[Ingredient, ...]:
+        """Return which parent images and images of third-party code no workflow's image is made of.
+
+        Args:
+            in_use: IDs of images that stay.
+
+        Raises:
+            DockerError: Or one of its subclasses, by cause.
+        """
+        ...
+
+    async def remove(self, removals: Sequence[Removal], unused: Sequence[Ingredient] = ()) -> Pruned:
         """Remove images, except those that have come into use meanwhile.
 
         Raises:

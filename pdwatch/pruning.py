@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from pdwatch.core.retention import surplus
+from pdwatch.core.retention import ON_ITS_WAY, first_seen, long_unused, surplus
 from pdwatch.errors import PdwatchError
 from pdwatch.logs import Event, EventLog
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pdwatch.core.model import Place
-    from pdwatch.core.retention import Removal, StoredImage
+    from pdwatch.core.retention import Ingredient, Removal, StoredImage
     from pdwatch.ports import ImageStore, RevisionHistory
     from pdwatch.tracked import TrackedWorkflow
 
@@ -52,6 +52,10 @@ class ImagePruning:
         self._undelivered: dict[str, dict[str, datetime]] = {}
         """By workflow and ID, when images that nobody has published yet were first seen: built by another
         process, or by a build that was superseded."""
+        self._unused: dict[str, datetime] = {}
+        """By ID, when parent images and images of third-party code were first seen without a user."""
+        self._looked_at: datetime | None = None
+        """When that was last asked."""
 
     def rolled_out(self, workflow: TrackedWorkflow) -> None:
         """Have the workflow's images looked at."""
@@ -73,12 +77,10 @@ class ImagePruning:
         log = self._log.bind(workflow=place.name, namespace=place.namespace, target=place.target)
         try:
             async with asyncio.timeout(PRUNE_S):
-                images = await self._store.images(place.name)
-                if not self._surplus(place, images, in_use=frozenset()):
-                    return  # whatever is in use: the API server need not be asked
-                in_use = await self._history.images(place.namespace, place.name) | await self._store.running()
-                removals = self._surplus(place, images, in_use=in_use)
-                pruned = await self._store.remove(removals)
+                removals, unused = await self._removals(place), await self._long_unused()
+                if not removals and not unused:
+                    return
+                pruned = await self._store.remove(removals, unused)
         except PdwatchError as error:
             log.emit(
                 Event.PRUNE_FAILED,
@@ -92,10 +94,30 @@ class ImagePruning:
             if pruned.count:
                 log.emit(Event.IMAGES_PRUNED, count=pruned.count, bytes=pruned.bytes)
 
+    async def _removals(self, place: Place) -> Sequence[Removal]:
+        images = await self._store.images(place.name)
+        if not self._surplus(place, images, in_use=frozenset()):
+            return ()  # whatever is in use: the API server need not be asked
+        in_use = await self._history.images(place.namespace, place.name) | await self._store.running()
+        return self._surplus(place, images, in_use=in_use)
+
+    async def _long_unused(self) -> Sequence[Ingredient]:
+        """Look for what a build left that was cancelled before its image was made.
+
+        Docker is asked once in ten minutes, however many saves there are: nothing goes any sooner.
+        """
+        now = self._now()
+        if self._looked_at is not None and now - self._looked_at < ON_ITS_WAY:
+            return ()
+        self._looked_at = now
+        unused = await self._store.unused()
+        self._unused = first_seen((each.id for each in unused), self._unused, now=now)
+        return long_unused(unused, self._unused, now=now)
+
     def _surplus(
         self, place: Place, images: Sequence[StoredImage], *, in_use: frozenset[str]
     ) -> Sequence[Removal]:
         now, known = self._now(), self._undelivered.get(place.name, {})
-        seen = {image.id: known.get(image.id, now) for image in images if image.delivered_at is None}
+        seen = first_seen((image.id for image in images if image.delivered_at is None), known, now=now)
         self._undelivered[place.name] = seen
         return surplus(images, in_use=in_use, keep=self._keep, now=now, first_seen=seen)

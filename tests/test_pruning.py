@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdwatch.core.model import Place
-from pdwatch.core.retention import ON_ITS_WAY, Pruned, StoredImage
+from pdwatch.core.retention import ON_ITS_WAY, Ingredient, Pruned, StoredImage
 from pdwatch.errors import DockerUnavailableError
 from pdwatch.logs import Event
 from pdwatch.pruning import PRUNE_S, ImagePruning
@@ -19,7 +19,7 @@ from pdwatch.tracked import TrackedWorkflow
 from tests.recording_log import RecordingLog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pdwatch.core.retention import Removal
 
@@ -37,6 +37,8 @@ class Store:
     failures: list[Exception] = field(default_factory=list)
     takes_s: float = 0.1
     delivered_at: datetime | None = NOW - timedelta(days=1)
+    left: tuple[Ingredient, ...] = ()
+    looks: int = 0
 
     async def images(self, workflow: str | None = None) -> tuple[StoredImage, ...]:
         return tuple(
@@ -54,11 +56,16 @@ class Store:
     async def running(self) -> frozenset[str]:
         return frozenset({"sha256:0"})
 
-    async def remove(self, removals: Sequence[Removal]) -> Pruned:
+    async def unused(self, *, in_use: Collection[str] = ()) -> tuple[Ingredient, ...]:
+        self.looks += 1
+        return self.left
+
+    async def remove(self, removals: Sequence[Removal], unused: Sequence[Ingredient] = ()) -> Pruned:
         await asyncio.sleep(self.takes_s)
         if self.failures:
             raise self.failures.pop()
         self.removed += [f"{each.image.workflow} {each.image.id}" for each in removals]
+        self.removed += [each.id for each in unused]
         return Pruned(count=len(removals), bytes=100 * len(removals))
 
 
@@ -129,6 +136,23 @@ async def test_what_nobody_has_delivered_yet_goes_once_it_has_been_there_for_a_w
     assert store.removed == [], "another process may have built it just now"
     await pruned(store, "alpha", again=["alpha", "alpha"])
     assert store.removed == ["alpha sha256:1"]
+
+
+async def test_what_a_cancelled_build_left_goes_once_it_has_been_unused_for_a_while():
+    code = Ingredient(id="sha256:code", references=("pdwatch-dependencies:1",))
+    store = Store(left=(code,))
+    await pruned(store, "alpha", keep=4, again=["alpha"])
+    assert store.removed == [], "a build may have made it just now"
+    await pruned(store, "alpha", keep=4, again=["alpha", "alpha"])
+    assert store.removed == ["sha256:code"]
+
+
+async def test_unused_images_are_looked_for_once_in_ten_minutes_however_many_workflows_are_rolled_out():
+    store = Store()
+    await pruned(store, "alpha", "beta", "gamma", keep=4)
+    assert store.looks == 1
+    await pruned(store, "alpha", "beta", keep=4, again=["alpha", "alpha"])
+    assert store.looks == 1 + 2
 
 
 @pytest.mark.parametrize(

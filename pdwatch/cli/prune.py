@@ -19,7 +19,7 @@ from pdwatch.errors import ForbiddenError, NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdwatch.core.retention import Pruned, Removal, StoredImage
+    from pdwatch.core.retention import Ingredient, Pruned, Removal, StoredImage
 
 _LISTED = 10
 """So many names are listed as what there is."""
@@ -58,10 +58,11 @@ def command(targets: Sequence[str], **flags: Any) -> None:
     Of each workflow NAME, of each workflow in DIR, or without either of every workflow, the newest --keep
     images stay, besides those that a container runs, and those that a ReplicaSet in the cluster still names,
     so that `pdwatch rollback` finds them. Names that others gave an image stay, and the image with them. What
-    has been pushed to a registry stays there. `pdwatch run` does the same by itself after a rollout.
+    has been pushed to a registry stays there. Without NAME and DIR, images of third-party code and parent
+    images go too that no workflow's image is made of. `pdwatch run` does the same by itself after a rollout.
 
-    With --output json stdout gets one object: removed (a list of workflow, id and references), count and
-    bytes (both null with --dry-run).
+    With --output json stdout gets one object: removed (a list of workflow, id and references), unused (a list
+    of id and references), count and bytes (both null with --dry-run).
 
     \b
     Exit codes:
@@ -95,8 +96,10 @@ async def _prune(flags: _Flags) -> None:
         in_use = await store.running() | await _remembered(flags)
         # Whoever asks for it now does not mean what is ten minutes old.
         removals = surplus(chosen, in_use=in_use, keep=flags.keep, now=datetime.now(UTC), grace=timedelta(0))
-        pruned = None if flags.dry_run else await store.remove(removals)
-    _print(removals, pruned, flags)
+        everything = not flags.directories and not flags.names
+        unused = await store.unused(in_use=in_use) if everything else ()
+        pruned = None if flags.dry_run else await store.remove(removals, unused)
+    _print(removals, unused, pruned, flags)
 
 
 async def _chosen(images: Sequence[StoredImage], flags: _Flags) -> Sequence[StoredImage]:
@@ -138,20 +141,25 @@ async def _remembered(flags: _Flags) -> frozenset[str]:
             return await remembered_images(api, namespace=namespace)
 
 
-def _print(removals: Sequence[Removal], pruned: Pruned | None, flags: _Flags) -> None:
+def _print(
+    removals: Sequence[Removal], unused: Sequence[Ingredient], pruned: Pruned | None, flags: _Flags
+) -> None:
     if flags.output == "json":
         removed = [
             {"workflow": each.image.workflow, "id": each.image.id, "references": each.references}
             for each in removals
         ]
         count, size = (pruned.count, pruned.bytes) if pruned else (None, None)
-        print_json({"removed": removed, "count": count, "bytes": size})
+        ingredients = [{"id": each.id, "references": each.references} for each in unused]
+        print_json({"removed": removed, "unused": ingredients, "count": count, "bytes": size})
         return
     verb = "would remove" if flags.dry_run else "removed"
     for each in removals:
         click.echo(f"{verb} {', '.join(each.references) or f'{each.image.id} of {each.image.workflow}'}")
-    if pruned is None or not removals:
-        click.echo("nothing was removed" if removals else "there is nothing to remove")
+    for ingredient in unused:
+        click.echo(f"{verb} {', '.join(ingredient.references) or ingredient.id}, which no image is made of")
+    if pruned is None or not (removals or unused):
+        click.echo("nothing was removed" if removals or unused else "there is nothing to remove")
     else:
         images = "1 image is" if pruned.count == 1 else f"{pruned.count} images are"
         click.echo(f"{images} gone, and {_size(pruned.bytes)} with them")

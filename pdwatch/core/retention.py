@@ -11,7 +11,7 @@ from pdwatch.core.image import DIGEST_DIGITS, parse_reference
 from pdwatch.core.image_config import EMPTY_LAYER, METADATA_INSTRUCTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 KEPT_IMAGES = 3
 """Of each workflow, whether they are used or not."""
@@ -47,6 +47,26 @@ class Removal:
 
     image: StoredImage
     references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingredient:
+    """An image that images of workflows are made of: a parent image, or one of third-party code."""
+
+    id: str
+    references: tuple[str, ...]
+    layers: tuple[str, ...] | None = None
+    """Of a parent image: the diff IDs, lowest first. None of third-party code, which is copied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composition:
+    """What a workflow's image is made of."""
+
+    layers: tuple[str, ...]
+    """The diff IDs, lowest first."""
+    copied: frozenset[str]
+    """The references of the images that it was made with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,16 +136,46 @@ def copied_from(history: Sequence[tuple[str, int]]) -> frozenset[str]:
     )
 
 
-def unused_parents(parents: Mapping[str, Sequence[str]], images: Collection[Sequence[str]]) -> frozenset[str]:
-    """Return which parent images no workflow's image is made of.
+def unused_ingredients(
+    ingredients: Sequence[Ingredient], images: Collection[Composition], *, in_use: Collection[str] = ()
+) -> tuple[Ingredient, ...]:
+    """Return which parent images and images of third-party code no workflow's image is made of.
+
+    One that somebody gave a second name counts as used.
 
     Args:
-        parents: The layers of each, by its ID.
-        images: The layers of each image that pdwatch built, of all workflows.
+        ingredients: All that there are.
+        images: What each image that pdwatch built is made of, of all workflows.
+        in_use: IDs of images that containers run.
     """
-    lengths = {len(layers) for layers in parents.values()}
-    used = {tuple(layers[:length]) for layers in images for length in lengths}
-    return frozenset(parent for parent, layers in parents.items() if tuple(layers) not in used)
+    lengths = {len(each.layers) for each in ingredients if each.layers is not None}
+    lowest = {image.layers[:length] for image in images for length in lengths}
+    copied = {reference for image in images for reference in image.copied}
+    return tuple(
+        each
+        for each in ingredients
+        if each.id not in in_use
+        and len(each.references) <= 1
+        and (each.layers not in lowest if each.layers is not None else copied.isdisjoint(each.references))
+    )
+
+
+def first_seen(ids: Iterable[str], known: Mapping[str, datetime], *, now: datetime) -> dict[str, datetime]:
+    """Return since when each image is known to be as it is; what is not among ``ids`` is forgotten."""
+    return {each: known.get(each, now) for each in ids}
+
+
+def long_unused(
+    unused: Sequence[Ingredient], first_seen: Mapping[str, datetime], *, now: datetime
+) -> tuple[Ingredient, ...]:
+    """Return which of what is unused has been so for a while: no build that is under way has just made it.
+
+    Args:
+        unused: See :func:`unused_ingredients`.
+        first_seen: By ID, since when they are known to be unused.
+        now: The time of day.
+    """
+    return tuple(each for each in unused if now - first_seen[each.id] >= ON_ITS_WAY)
 
 
 def _removals(

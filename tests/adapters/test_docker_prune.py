@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pdwatch.adapters.docker.api import connect
 from pdwatch.adapters.docker.prune import DockerImageStore
 from pdwatch.adapters.docker.publisher import LocalPublisher
-from pdwatch.core.retention import Removal, surplus
+from pdwatch.core.retention import Removal, copied_from, surplus
 from tests.adapters.docker_proxy import docker_proxy
-from tests.adapters.docker_workflow import NODE, parents
+from tests.adapters.docker_workflow import NODE, delete_images, layers, parents
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import aiodocker
 
     from pdwatch.adapters.docker.api import DockerApi
+    from pdwatch.core.retention import Ingredient
     from tests.adapters.docker_workflow import Workflow
     from tests.testbed.client import Testbed
 
@@ -40,6 +41,38 @@ async def test_a_parent_image_stays_while_an_image_is_made_of_it_and_goes_with_t
     assert parent in await parents(docker)
     await keep(0)
     assert parent not in await parents(docker)
+
+
+async def test_what_a_build_left_that_never_came_to_its_image_is_found_unless_it_is_used_again(
+    api: DockerApi, docker: aiodocker.Docker, workflow: Workflow
+) -> None:
+    store = DockerImageStore(api)
+    workflow.save(f"node_modules/{workflow.name}/index.js", "export const version = 1;\n")
+    built = await workflow.build(api, way="layer")
+    made_of = await ingredients(docker, built.id)
+
+    async def unused() -> list[Ingredient]:
+        return [each for each in await store.unused() if made_of.intersection(each.references)]
+
+    assert await unused() == []
+    await delete_images(docker, workflow.name)  # as if the build had ended before
+    left = await unused()
+    assert {each.references for each in left} == {(name,) for name in made_of}
+    await workflow.build(api, way="layer")
+    assert await unused() == []
+    await delete_images(docker, workflow.name)
+    assert (await store.remove((), left)).count == len(made_of) == 2
+    assert made_of.isdisjoint(tag for image in await docker.images.list() for tag in image["RepoTags"] or ())
+
+
+async def ingredients(docker: aiodocker.Docker, image: str) -> set[str]:
+    """The names of the parent image and the images of third-party code that an image is made of."""
+    history: Any = await docker.images.history(image)
+    steps = [(step["CreatedBy"], step["Size"]) for step in history]
+    below = (await layers(docker, image))[:-1]
+    return set(copied_from(steps)) | {
+        name for name in await parents(docker) if await layers(docker, name) == below
+    }
 
 
 async def test_an_image_that_is_published_again_while_images_are_pruned_stays(

@@ -140,6 +140,23 @@ async def test_third_party_code_goes_with_the_last_image_that_was_made_with_it(
         await docker.images.inspect(first)
 
 
+async def test_third_party_code_that_no_image_was_made_with_is_named_where_everything_is_meant(
+    testbed: Testbed, docker: aiodocker.Docker, hello: Workflow
+):
+    hello.save(f"node_modules/{hello.name}/index.js", "export const version = 1;\n")
+    await saved(testbed, hello, 1)
+    (code,) = await dependencies(docker, hello)
+    told = f"would remove {code}, which no image is made of"
+    used = await pdwatch("prune", "--dry-run", environ=testbed.variables)
+    assert told not in used.out.splitlines()
+    await delete_images(docker, hello.name)
+    try:
+        unused = await pdwatch("prune", "--dry-run", environ=testbed.variables)
+        assert told in unused.out.splitlines()
+    finally:
+        await docker.images.delete(code)
+
+
 async def dependencies(docker: aiodocker.Docker, workflow: Workflow) -> set[str]:
     """The images of third-party code that a workflow's images were made with, and that are there."""
     label = {"label": [f"dev.pdwatch.workflow={workflow.name}"]}

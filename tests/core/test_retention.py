@@ -13,11 +13,15 @@ from pdwatch.core.image_config import EMPTY_LAYER
 from pdwatch.core.retention import (
     ABANDONED_AFTER,
     ON_ITS_WAY,
+    Composition,
+    Ingredient,
     StoredImage,
     copied_from,
+    first_seen,
     freed_bytes,
+    long_unused,
     surplus,
-    unused_parents,
+    unused_ingredients,
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -219,8 +223,53 @@ def test_an_empty_layer_that_the_builder_made_no_layer_for_counts_for_nothing():
     assert freed_bytes(without_workdir, STEPS, removed=3) == 3500
 
 
-def test_a_parent_image_goes_with_the_last_image_that_is_made_of_it() -> None:
-    parents = {"sha256:p": ["b", "e"], "sha256:q": ["b", "f"]}
-    images = [("b", "e", "s1"), ("b", "g", "s2")]
-    assert unused_parents(parents, images) == {"sha256:q"}
-    assert unused_parents(parents, []) == parents.keys()
+PARENT = Ingredient(id="sha256:p", references=("pdwatch-parent:1",), layers=("b", "e"))
+CODE = Ingredient(id="sha256:c", references=("pdwatch-dependencies:1",))
+
+
+def made(*layers: str, copied: str = "pdwatch-dependencies:2") -> Composition:
+    return Composition(layers=layers, copied=frozenset({copied}))
+
+
+@pytest.mark.parametrize(
+    ("ingredient", "images", "in_use", "goes"),
+    [
+        pytest.param(PARENT, [made("b", "e", "s")], (), False, id="a parent that an image is made of stays"),
+        pytest.param(PARENT, [made("b", "f", "s"), made("b")], (), True, id="one of other layers goes"),
+        pytest.param(PARENT, [], (), True, id="a parent goes where there are no images"),
+        pytest.param(
+            CODE, [made("b", copied="pdwatch-dependencies:1")], (), False, id="code that one has stays"
+        ),
+        pytest.param(CODE, [made("b", "e", "s")], (), True, id="code that was copied into none goes"),
+        pytest.param(CODE, [], ("sha256:c",), False, id="what a container runs stays"),
+        pytest.param(
+            replace(CODE, references=()), [made("b")], (), True, id="code that has lost its name goes"
+        ),
+        pytest.param(
+            replace(PARENT, references=("pdwatch-parent:1", "mine:1")),
+            [],
+            (),
+            False,
+            id="what somebody gave a second name stays",
+        ),
+    ],
+)
+def test_what_no_image_is_made_of_goes(
+    ingredient: Ingredient, images: list[Composition], in_use: tuple[str, ...], *, goes: bool
+):
+    assert unused_ingredients([ingredient], images, in_use=in_use) == ((ingredient,) if goes else ())
+
+
+@pytest.mark.parametrize(
+    ("since", "goes"),
+    [
+        pytest.param(None, False, id="seen for the first time: a build may just have made it"),
+        pytest.param(JUST_NOW, False, id="for less than ten minutes"),
+        pytest.param(LONG_SINCE, True, id="for ten minutes"),
+    ],
+)
+def test_what_is_unused_goes_once_it_has_been_seen_so_for_a_while(since: datetime | None, *, goes: bool):
+    known = {"sha256:used again": LONG_SINCE} | ({CODE.id: since} if since else {})
+    seen = first_seen([CODE.id], known, now=NOW)
+    assert seen == {CODE.id: since or NOW}, "what is used again starts anew"
+    assert long_unused([CODE], seen, now=NOW) == ((CODE,) if goes else ())

@@ -17,10 +17,18 @@ from pdwatch.core.names import (
     IMAGE_VERSION_LABEL,
     IMAGE_WORKFLOW_LABEL,
 )
-from pdwatch.core.retention import Pruned, StoredImage, copied_from, freed_bytes, unused_parents
+from pdwatch.core.retention import (
+    Composition,
+    Ingredient,
+    Pruned,
+    StoredImage,
+    copied_from,
+    freed_bytes,
+    unused_ingredients,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pdwatch.adapters.docker.api import DockerApi
     from pdwatch.core.retention import Removal
@@ -33,8 +41,10 @@ class DockerImageStore:
 
     def __init__(self, api: DockerApi) -> None:
         self._api = api
-        self._layers: dict[str, Mapping[str, Sequence[str]]] = {}
+        self._layers: dict[str, Mapping[str, tuple[str, ...]]] = {}
         """By label and ID; those of one ID are always the same."""
+        self._copied: Mapping[str, frozenset[str]] = {}
+        """By the ID of a workflow's image: the references of the images that it was made with."""
 
     async def images(self, workflow: str | None = None) -> tuple[StoredImage, ...]:
         """Return what pdwatch built for a workflow, or for all of them.
@@ -54,8 +64,40 @@ class DockerImageStore:
         containers = await self._api.request("GET", "containers/json", query={"all": "1"})
         return frozenset(container["ImageID"] for container in containers)
 
-    async def remove(self, removals: Sequence[Removal]) -> Pruned:
+    async def unused(self, *, in_use: Collection[str] = ()) -> tuple[Ingredient, ...]:
+        """Return which parent images and images of third-party code no workflow's image is made of.
+
+        Args:
+            in_use: IDs of images that stay.
+
+        Raises:
+            DockerError: Docker can't be reached, or answers with an error.
+        """
+        code = [
+            Ingredient(id=each, references=references)
+            for each, references in (await self._listed(IMAGE_DEPENDENCIES_LABEL)).items()
+        ]
+        listed = await self._listed(IMAGE_PARENT_LABEL)
+        parents = [
+            Ingredient(id=each, references=listed[each], layers=layers)
+            for each, layers in (await self._layers_of(IMAGE_PARENT_LABEL, listed)).items()
+        ]
+        if not code and not parents:
+            return ()
+        images = await self._layers_of(IMAGE_WORKFLOW_LABEL, await self._listed(IMAGE_WORKFLOW_LABEL))
+        copied = await self._copied_by(images) if code else {}
+        made = [
+            Composition(layers=layers, copied=copied.get(each, frozenset()))
+            for each, layers in images.items()
+        ]
+        return unused_ingredients([*code, *parents], made, in_use=in_use)
+
+    async def remove(self, removals: Sequence[Removal], unused: Sequence[Ingredient] = ()) -> Pruned:
         """Remove images, with the nameless ones that they were built on, and what was made for them alone.
+
+        Args:
+            removals: What goes of images of workflows.
+            unused: What they were made of, and nothing is any more.
 
         One that has come into use or been published again meanwhile stays, and one that is gone is no error.
 
@@ -63,16 +105,20 @@ class DockerImageStore:
             DockerError: Docker can't be reached, or answers with another error.
         """
         sources: set[str] = set()
+        left = [await self._delete(each.id, (each.id,)) for each in unused]
         freed: list[int | None] = []
         for each in removals:
             sources |= copied_from(await self._history(each.image.id))
             if not await self._published_since(each.image):
                 freed.append(await self._delete(each.image.id, each.references or (each.image.id,)))
-        unused = await self._unused(sources)
-        freed += [await self._delete(source, (source,)) for source in sorted(unused)]
         if any(size is not None for size in freed):
-            freed += [await self._delete(parent, (parent,)) for parent in await self._unused_parents()]
-        return Pruned(count=sum(size is not None for size in freed), bytes=sum(filter(None, freed)))
+            freed += [
+                await self._delete(each.id, (each.id,))
+                for each in await self.unused()
+                if each.layers is not None or not sources.isdisjoint(each.references)
+            ]
+        sizes = [size for size in [*left, *freed] if size is not None]
+        return Pruned(count=len(sizes), bytes=sum(sizes))
 
     async def _published_since(self, image: StoredImage) -> bool:
         """Tell whether somebody has published an image since it was looked at: it may be wanted at once."""
@@ -99,43 +145,32 @@ class DockerImageStore:
         layers = found["RootFS"]["Layers"]
         return freed_bytes(layers, history, removed=min(len(deleted) - 1, len(layers)))
 
-    async def _unused(self, sources: set[str]) -> set[str]:
-        """Return which images of third-party code no workflow's image was made with."""
-        ours = {source for source in sources if await self._holds_dependencies(source)}
-        for image in await self.images() if ours else ():
-            ours -= copied_from(await self._history(image.id))
-            if not ours:
-                break
-        return ours
-
-    async def _unused_parents(self) -> Sequence[str]:
-        """Return the parent images that no workflow's image is made of; a build makes what it lacks."""
-        parents = await self._layers_of(IMAGE_PARENT_LABEL)
-        images = await self._layers_of(IMAGE_WORKFLOW_LABEL) if parents else {}
-        return sorted(unused_parents(parents, images.values()))
-
-    async def _layers_of(self, label: str) -> Mapping[str, Sequence[str]]:
+    async def _layers_of(self, label: str, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
         """Return the layers of each image with a label, by its ID; Docker is asked once for each."""
         known = self._layers.get(label, {})
-        ids = await self._ids(label)
         new = [await inspect(self._api, each) for each in ids if each not in known]
         layers = {image["Id"]: tuple(map(intern, image["RootFS"]["Layers"])) for image in new if image}
         self._layers[label] = layers | {each: known[each] for each in ids if each in known}
         return self._layers[label]
 
+    async def _copied_by(self, ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the references of the images that each was made with; Docker is asked once for each."""
+        histories = {each: await self._history(each) for each in ids if each not in self._copied}
+        # An image that is gone has none, and may come back under the same ID.
+        new = {each: copied_from(history) for each, history in histories.items() if history}
+        self._copied = new | {each: self._copied[each] for each in ids if each in self._copied}
+        return self._copied
+
     async def _labelled(self, label: str) -> Sequence[dict[str, Any]]:
         """Return what Docker says of each image with a label."""
-        inspected = [await inspect(self._api, each) for each in await self._ids(label)]
+        inspected = [await inspect(self._api, each) for each in await self._listed(label)]
         return [image for image in inspected if image is not None]
 
-    async def _ids(self, label: str) -> Sequence[str]:
+    async def _listed(self, label: str) -> Mapping[str, tuple[str, ...]]:
+        """Return the references of each image with a label, by its ID."""
         filters = json.dumps({"label": [label]})
         listed = await self._api.request("GET", "images/json", query={"filters": filters})
-        return [image["Id"] for image in listed]
-
-    async def _holds_dependencies(self, reference: str) -> bool:
-        found = await inspect(self._api, reference)
-        return found is not None and IMAGE_DEPENDENCIES_LABEL in (found["Config"].get("Labels") or {})
+        return {image["Id"]: tuple(image["RepoTags"] or ()) for image in listed}
 
     async def _history(self, image_id: str) -> Sequence[tuple[str, int]]:
         """Return the instruction and the size of each step, newest first; none of an image that is gone."""
