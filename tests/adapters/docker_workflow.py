@@ -14,6 +14,7 @@ from pdwatch.adapters.files import FileSource
 from pdwatch.core.image import image_references
 from pdwatch.core.model import BuildRequest
 from pdwatch.core.parent_image import PARENT_REPOSITORY
+from pdwatch.core.retention import copied_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,6 +127,16 @@ async def parents(docker: aiodocker.Docker) -> set[str]:
         for image in await docker.images.list()
         for tag in image["RepoTags"] or ()
         if tag.startswith(f"{PARENT_REPOSITORY}:")
+    }
+
+
+async def ingredients(docker: aiodocker.Docker, image: str) -> set[str]:
+    """The names of the parent image and the images of third-party code that an image is made of."""
+    history: Any = await docker.images.history(image)
+    steps = [(step["CreatedBy"], step["Size"]) for step in history]
+    below = (await layers(docker, image))[:-1]
+    return set(copied_from(steps)) | {
+        name for name in await parents(docker) if await layers(docker, name) == below
     }
 
 

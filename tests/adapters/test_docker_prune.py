@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pdwatch.adapters.docker.api import connect
 from pdwatch.adapters.docker.prune import DockerImageStore
 from pdwatch.adapters.docker.publisher import LocalPublisher
-from pdwatch.core.retention import Removal, copied_from, surplus
+from pdwatch.core.retention import Removal, surplus
 from tests.adapters.docker_proxy import docker_proxy
-from tests.adapters.docker_workflow import NODE, delete_images, layers, parents
+from tests.adapters.docker_workflow import NODE, delete_images, ingredients, parents
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,16 +63,6 @@ async def test_what_a_build_left_that_never_came_to_its_image_is_found_unless_it
     await delete_images(docker, workflow.name)
     assert (await store.remove((), left)).count == len(made_of) == 2
     assert made_of.isdisjoint(tag for image in await docker.images.list() for tag in image["RepoTags"] or ())
-
-
-async def ingredients(docker: aiodocker.Docker, image: str) -> set[str]:
-    """The names of the parent image and the images of third-party code that an image is made of."""
-    history: Any = await docker.images.history(image)
-    steps = [(step["CreatedBy"], step["Size"]) for step in history]
-    below = (await layers(docker, image))[:-1]
-    return set(copied_from(steps)) | {
-        name for name in await parents(docker) if await layers(docker, name) == below
-    }
 
 
 async def test_an_image_that_is_published_again_while_images_are_pruned_stays(
