@@ -237,7 +237,7 @@ async def test_a_credential_plugin_that_fails_is_an_error_and_no_noise(tmp_path:
     assert ended.status == 1
     error, remedy = ended.err.splitlines()
     assert error.startswith(f"error: {tmp_path}/config: the credential plugin {tmp_path}/plugin failed: ")
-    assert error.endswith("process returned 1. log in first")
+    assert error.endswith("it ends with exit code 1: log in first")
     assert remedy.startswith("  → run it by hand")
 
 

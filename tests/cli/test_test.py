@@ -332,7 +332,7 @@ async def test_when_it_is_killed_deno_ends_too(tmp_path: Path, monkeypatch: pyte
     assert process.stdout is not None
     while b"greet: one" not in await process.stdout.readline():
         assert not process.stdout.at_eof()
-    (deno,) = children(process.pid)
+    (deno,) = (pid for pid in children(process.pid) if Path(f"/proc/{pid}/comm").read_text() == "deno\n")
     watched = os.pidfd_open(deno)
     process.kill()
     await process.wait()
