@@ -116,4 +116,5 @@ def stage(snapshot: SourceSnapshot, context: Path) -> None:
     entries = build_context(snapshot, dockerfile=text, engine=engine_files(), deno_config=deno_config)
     archive = b"".join(tar_chunks(entries, partial(read_verified, snapshot)))
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(context, filter="data")
+        tar.extraction_filter = staticmethod(lambda member, _: member)  # Python 3.11.2 takes no filter=
+        tar.extractall(context)
