@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ _MISSING = pytest.StashKey[str]()
 # Hypothesis would assert that each example takes less than 200 ms, which busy machines refute.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+# What a shell starts in the background ignores Ctrl-C, and so would every program that is tested with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,8 @@ def _library() -> Iterator[Path]:
     for path in sorted(LIBRARY.rglob("*")):
         if path.is_file() and not _LEFT_OUT & set(path.relative_to(LIBRARY).parts):
             yield path
+    if bundled := sysconfig.get_config_var("WHEEL_PKG_DIR"):  # ensurepip's, which Debian keeps elsewhere
+        yield from Path(bundled).glob("*.whl")
 
 
 def _needed(files: Iterable[Path]) -> Iterator[Path]:

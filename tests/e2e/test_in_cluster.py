@@ -39,7 +39,7 @@ def image(testbed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     base, image = f"pdwatch-test/python:{tag}", f"pdwatch-test/pdwatch:{tag}"
 
     def run(*command: str | Path) -> None:
-        subprocess.run(command, env=testbed.environment, cwd=REPOSITORY, check=True, capture_output=True)
+        subprocess.run(command, env=testbed.environment, cwd=REPOSITORY, check=True)
 
     wheels, root = directory / "wheels", directory / "base.tar"
     run(sys.executable, "-m", "pip", "wheel", "--wheel-dir", wheels, REPOSITORY, "hatchling")
