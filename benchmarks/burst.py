@@ -11,7 +11,7 @@ from benchmarks.options import RATIO_OF_BURST
 from benchmarks.phases import written_at
 from benchmarks.results import Recorder
 from benchmarks.samples import median
-from benchmarks.single import applied, save_once
+from benchmarks.single import Floor, applied, save_once
 from benchmarks.workflows import Workflow, write_workflow
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BUILDS = 2
 """How many images the daemon builds at once: the setting's default."""
 ALL, BOUND = "all saved → all patched", "floor: workflows x one build ÷ builds at once"
+LOADS = "as many loads, raw, as many at once"
+"""What the machine makes of the bound: two builds at once need not be twice as quick."""
 
 
 async def measure(ground: Ground, options: Options) -> Iterable[Series]:
@@ -39,9 +41,11 @@ async def measure(ground: Ground, options: Options) -> Iterable[Series]:
     ):
         ground.tell(f"burst: {options.burst} workflows")
         await synced(daemon)
+        floor = await Floor.of(ground, daemon, workflows[0], namespace=namespace)
         for number in range(options.repeats):
             ground.tell(f"burst: {number + 1} of {options.repeats}")
             await _burst(daemon, workflows, recorder, singles=options.saves)
+            recorder.add(LOADS, await _loads(floor, len(workflows)), unit="s", workflows=len(workflows))
             await _flurry(daemon, workflows[0], recorder, saves=options.flurry)
     return recorder.series()
 
@@ -62,6 +66,22 @@ async def _burst(daemon: Daemon, workflows: Sequence[Workflow], recorder: Record
     recorder.add(ALL, took, unit="s", workflows=count, floor=BOUND, most_ratio=RATIO_OF_BURST)
     built = daemon.events(since=mark).count("build.succeeded")
     recorder.add("builds of a burst", built, unit="", workflows=count)
+
+
+async def _loads(floor: Floor, count: int) -> float:
+    """Return the seconds that Docker takes for the loads of a burst, with nothing else to do."""
+    archives = [(await floor.ready()).archive for _ in range(count)]
+    slots = asyncio.Semaphore(BUILDS)
+
+    async def load(archive: bytes) -> None:
+        async with slots:
+            await floor.ground.docker.load(archive)
+
+    began = time.time()
+    async with asyncio.TaskGroup() as group:
+        for archive in archives:
+            group.create_task(load(archive), name="load")
+    return time.time() - began
 
 
 async def _flurry(daemon: Daemon, workflow: Workflow, recorder: Recorder, *, saves: int) -> None:

@@ -11,6 +11,7 @@ from pdwatch.adapters.engine import engine_recipe
 from pdwatch.adapters.files import FileSource
 
 if TYPE_CHECKING:
+    from benchmarks.floor import Ready
     from benchmarks.ground import Ground
     from benchmarks.phases import Line
     from benchmarks.workflows import Workflow
@@ -64,10 +65,13 @@ class Floor:
 
     async def sample(self) -> tuple[float, float]:
         """Return the milliseconds of the load alone, and of load and apply."""
+        brought = await bring(self.ground, await self.ready())
+        return (brought.loaded - brought.began) * 1000, (brought.patched - brought.began) * 1000
+
+    async def ready(self) -> Ready:
+        """Return one more image and its Deployment."""
         snapshot = await FileSource(recipe=engine_recipe()).scan(self.workflow.root)
         assert snapshot.spec is not None
         self.taken += 1
         name = f"{self.workflow.name}-floor"
-        ready = self.image.ready(self.taken, name=name, spec=snapshot.spec, namespace=self.namespace)
-        brought = await bring(self.ground, ready)
-        return (brought.loaded - brought.began) * 1000, (brought.patched - brought.began) * 1000
+        return self.image.ready(self.taken, name=name, spec=snapshot.spec, namespace=self.namespace)
