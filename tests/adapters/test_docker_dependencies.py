@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import aiodocker
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -19,7 +18,6 @@ from aiohttp import web
 from pdwatch.adapters.dependencies import third_party_code
 from pdwatch.adapters.docker.api import connect
 from pdwatch.adapters.docker.builder import DockerBuilder
-from pdwatch.adapters.docker.endpoint import Endpoint
 from pdwatch.adapters.docker.known import KnownDocker
 from pdwatch.adapters.engine import engine_files
 from pdwatch.core.dependencies import dependencies_reference, fetch_digest
@@ -39,6 +37,8 @@ from tests.adapters.docker_workflow import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    import aiodocker
+
     from pdwatch.adapters.docker.api import DockerApi
     from pdwatch.core.model import BuiltImage
     from tests.testbed.client import Testbed
@@ -57,18 +57,6 @@ const path = "/app/nodes/greet.ts";
 const { default: run } = await import(`file://${path}`);
 console.log(JSON.stringify(await run()));
 """
-
-
-@pytest_asyncio.fixture
-async def api(testbed: Testbed) -> AsyncIterator[DockerApi]:
-    async with connect(Endpoint(url=testbed.docker_host, origin="the testbed")) as api:
-        yield api
-
-
-@pytest_asyncio.fixture
-async def docker(testbed: Testbed) -> AsyncIterator[aiodocker.Docker]:
-    async with aiodocker.Docker(url=testbed.docker_host) as docker:
-        yield docker
 
 
 @pytest_asyncio.fixture
