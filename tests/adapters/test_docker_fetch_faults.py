@@ -15,7 +15,7 @@ from pdwatch.errors import (
     SettingsError,
 )
 from tests.adapters.docker_proxy import docker_proxy, refusal
-from tests.adapters.test_docker_dependencies import api, build, dependency_images, docker, fetchers, workflow
+from tests.adapters.test_docker_dependencies import build, dependency_images, fetchers, workflow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.adapters.docker_workflow import Workflow
     from tests.testbed.client import Testbed
 
-__all__ = ["api", "docker", "workflow"]
+__all__ = ["workflow"]
 
 
 @pytest.mark.parametrize(
