@@ -26,6 +26,17 @@ def service(unit: Path) -> dict[str, str]:
     return dict(parser["Service"])
 
 
+def values(unit: Path, key: str) -> list[str]:
+    """Every value that a unit gives a key, in order."""
+    given = (line.partition("=") for line in unit.read_text().splitlines())
+    return [value for name, _, value in given if name == key]
+
+
+def scope(unit: Path) -> str:
+    """The systemd that a unit is for, as ``systemd-analyze`` wants it."""
+    return "--user" if unit is USER else "--system"
+
+
 def runnable(unit: Path, directory: Path) -> Path:
     """Copy a unit, with this environment's pdwatch in the place of the one that it is written for."""
     text, program = unit.read_text(), str(Path(sys.executable).with_name("pdwatch"))
@@ -48,8 +59,7 @@ def analyze(*arguments: str | Path, runtime: Path) -> subprocess.CompletedProces
 
 @BOTH
 def test_systemd_finds_nothing_to_say_about_the_unit(unit: Path, tmp_path: Path):
-    scope = "--user" if unit is USER else "--system"
-    verified = analyze("verify", scope, "--man=no", runnable(unit, tmp_path), runtime=tmp_path)
+    verified = analyze("verify", scope(unit), "--man=no", runnable(unit, tmp_path), runtime=tmp_path)
     assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
 
 
@@ -59,16 +69,27 @@ def test_systemd_does_say_something_about_a_unit_with_a_mistake(tmp_path: Path):
     assert "often" in analyze("verify", "--man=no", unit, runtime=tmp_path).stderr
 
 
-def test_the_system_unit_is_exposed_by_less_than_two(tmp_path: Path):
+@BOTH
+def test_the_unit_is_exposed_by_less_than_two(unit: Path, tmp_path: Path):
     rated = analyze(
         "security",
+        scope(unit),
         "--offline=true",
         "--threshold=20",
         "--no-pager",
-        runnable(SYSTEM, tmp_path),
+        runnable(unit, tmp_path),
         runtime=tmp_path,
     )
     assert rated.returncode == 0, rated.stdout
+
+
+@BOTH
+def test_a_call_that_the_sandbox_denies_is_an_error_and_v8_has_its_protection_keys(unit: Path):
+    """Without either, Deno is killed by SIGSYS on processors with memory protection keys."""
+    allowed, denied = values(unit, "SystemCallFilter")
+    assert "@pkey" in allowed.split()
+    assert denied == "~@privileged @resources"
+    assert values(unit, "SystemCallErrorNumber") == ["EPERM"]
 
 
 @BOTH
@@ -86,7 +107,7 @@ def test_the_unit_speaks_the_protocol_that_pdwatch_speaks(unit: Path):
     assert int(found["WatchdogSec"]) > 0
 
 
-def test_the_system_user_has_its_home_where_the_state_is(tmp_path: Path):
+def test_the_system_user_has_its_home_where_the_state_is_and_the_unit_its_groups(tmp_path: Path):
     (tmp_path / "etc").mkdir()
     subprocess.run(
         ["systemd-sysusers", f"--root={tmp_path}", UNITS / "pdwatch.sysusers.conf"],
@@ -98,3 +119,5 @@ def test_the_system_user_has_its_home_where_the_state_is(tmp_path: Path):
     assert name == service(SYSTEM)["User"]
     assert home == f"/var/lib/{service(SYSTEM)['StateDirectory']}"
     assert shell.endswith("nologin")
+    groups = {line.split(":")[0] for line in (tmp_path / "etc/group").read_text().splitlines()}
+    assert set(service(SYSTEM)["SupplementaryGroups"].split()) <= groups
