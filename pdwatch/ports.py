@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pdwatch.core.daemon_state import Health, Readiness, WorkflowState
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         ObservedDeployment,
         SourceSnapshot,
     )
-    from pdwatch.core.retention import Ingredient, Pruned, Removal, StoredImage
+    from pdwatch.core.retention import Ingredient, ListedImage, Pruned, Removal, StoredImage
     from pdwatch.core.undeploy import ClusterObject, Undeployment
 
 
@@ -159,8 +159,16 @@ class PodLogs(Protocol):
 class ImageStore(Protocol):
     """The images that Docker keeps."""
 
-    async def images(self, workflow: str | None = None) -> tuple[StoredImage, ...]:
-        """Return what pdwatch built for a workflow, or for all of them.
+    async def listed(self) -> tuple[ListedImage, ...]:
+        """Return what pdwatch built, for all workflows: a single request, which takes Docker a while.
+
+        Raises:
+            DockerError: Or one of its subclasses, by cause.
+        """
+        ...
+
+    async def images(self, listed: Iterable[ListedImage]) -> tuple[StoredImage, ...]:
+        """Look at each of these images; those that are gone are left out.
 
         Raises:
             DockerError: Or one of its subclasses, by cause.
@@ -186,8 +194,16 @@ class ImageStore(Protocol):
         """
         ...
 
-    async def remove(self, removals: Sequence[Removal], unused: Sequence[Ingredient] = ()) -> Pruned:
-        """Remove images, except those that have come into use meanwhile.
+    async def remove(self, removals: Iterable[Removal]) -> Pruned:
+        """Remove images of workflows, except those that have come into use meanwhile.
+
+        Raises:
+            DockerError: Or one of its subclasses, by cause.
+        """
+        ...
+
+    async def remove_ingredients(self, unused: Iterable[Ingredient]) -> Pruned:
+        """Remove what images of workflows were made of, unless it has come into use meanwhile.
 
         Raises:
             DockerError: Or one of its subclasses, by cause.

@@ -1,23 +1,31 @@
-"""Prunes a workflow's images after its rollouts: one workflow at a time, and never on the path of a save."""
+"""Prunes images after rollouts: of all workflows in one go, and not while anybody saves."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 
-from pdwatch.core.retention import ON_ITS_WAY, first_seen, long_unused, surplus
+from pdwatch.core.retention import ON_ITS_WAY, crowded, first_seen, long_unused, orphaned, surplus
 from pdwatch.errors import PdwatchError
 from pdwatch.logs import Event, EventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from pdwatch.core.model import Place
-    from pdwatch.core.retention import Ingredient, Removal, StoredImage
+    from pdwatch.core.retention import ListedImage, Pruned, Removal, StoredImage
     from pdwatch.ports import ImageStore, RevisionHistory
     from pdwatch.tracked import TrackedWorkflow
 
+    T = TypeVar("T")
+
+CALM_S = 10.0
+"""Without a rollout for so long, nobody is about to save: Docker lists a thousand images in a fifth of a
+second of one core, which a save would wait for."""
+UNREST_S = 60.0
+"""But somebody who saves all the time fills the disk: after so long it is done all the same."""
 PRUNE_S = 60.0
 """One workflow's share; if Docker takes longer, the rest is left for the next rollout."""
 
@@ -66,53 +74,60 @@ class ImagePruning:
     async def run(self) -> None:
         """Prune what is due, until cancelled."""
         while True:
-            await self._rolled_out.wait()
-            self._rolled_out.clear()
-            while self._due:
-                place = next(iter(self._due))
-                del self._due[place]
-                await self._prune(place)
+            await self._calm()
+            due, self._due = tuple(self._due), {}
+            await self._look(due)
 
-    async def _prune(self, place: Place) -> None:
-        log = self._log.bind(workflow=place.name, namespace=place.namespace, target=place.target)
+    async def _calm(self) -> None:
+        """Wait for a rollout, and until none has followed for a while."""
+        await self._rolled_out.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(UNREST_S):
+                while self._rolled_out.is_set():
+                    self._rolled_out.clear()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(CALM_S):
+                            await self._rolled_out.wait()
+        self._rolled_out.clear()
+
+    async def _look(self, due: Iterable[Place]) -> None:
+        images = await self._done(self._crowded(), log=self._log)
+        if images is None:
+            return
+        gone: list[Pruned] = []
+        for place in due:
+            if place.name in images:
+                log = self._log.bind(workflow=place.name, namespace=place.namespace, target=place.target)
+                pruned = await self._done(self._prune(place, images[place.name], log), log=log)
+                gone += [pruned] if pruned is not None and pruned.count else []
+        await self._done(self._prune_ingredients(gone), log=self._log)
+
+    async def _crowded(self) -> Mapping[str, Sequence[ListedImage]]:
+        return crowded(await self._store.listed(), keep=self._keep)
+
+    async def _done(self, work: Awaitable[T], *, log: EventLog) -> T | None:
+        """Return what the work does; None if it fails, which is told of."""
         try:
             async with asyncio.timeout(PRUNE_S):
-                removals, unused = await self._removals(place), await self._long_unused()
-                if not removals and not unused:
-                    return
-                pruned = await self._store.remove(removals, unused)
+                return await work
         except PdwatchError as error:
-            log.emit(
-                Event.PRUNE_FAILED,
-                error=type(error).__name__,
-                message=error.message,
-                remedy=error.remedy,
-            )
+            failure, message, remedy = type(error).__name__, error.message, error.remedy
         except TimeoutError:
-            log.emit(Event.PRUNE_FAILED, error="TimeoutError", message=f"not done after {PRUNE_S:g} s")
-        else:
-            if pruned.count:
-                log.emit(Event.IMAGES_PRUNED, count=pruned.count, bytes=pruned.bytes)
+            failure, message, remedy = "TimeoutError", f"not done after {PRUNE_S:g} s", None
+        log.emit(Event.PRUNE_FAILED, error=failure, message=message, remedy=remedy)
+        return None
 
-    async def _removals(self, place: Place) -> Sequence[Removal]:
-        images = await self._store.images(place.name)
+    async def _prune(self, place: Place, listed: Sequence[ListedImage], log: EventLog) -> Pruned | None:
+        removals = await self._removals(place, await self._store.images(listed))
+        if not removals:
+            return None
+        return _told(await self._store.remove(removals), log)
+
+    async def _removals(self, place: Place, images: Sequence[StoredImage]) -> Sequence[Removal]:
         if not self._surplus(place, images, in_use=frozenset()):
             return ()  # whatever is in use: the API server need not be asked
         in_use = await self._history.images(place.namespace, place.name) | await self._store.running()
         return self._surplus(place, images, in_use=in_use)
-
-    async def _long_unused(self) -> Sequence[Ingredient]:
-        """Look for what a build left that was cancelled before its image was made.
-
-        Docker is asked once in ten minutes, however many saves there are: nothing goes any sooner.
-        """
-        now = self._now()
-        if self._looked_at is not None and now - self._looked_at < ON_ITS_WAY:
-            return ()
-        self._looked_at = now
-        unused = await self._store.unused()
-        self._unused = first_seen((each.id for each in unused), self._unused, now=now)
-        return long_unused(unused, self._unused, now=now)
 
     def _surplus(
         self, place: Place, images: Sequence[StoredImage], *, in_use: frozenset[str]
@@ -121,3 +136,27 @@ class ImagePruning:
         seen = first_seen((image.id for image in images if image.delivered_at is None), known, now=now)
         self._undelivered[place.name] = seen
         return surplus(images, in_use=in_use, keep=self._keep, now=now, first_seen=seen)
+
+    async def _prune_ingredients(self, gone: Sequence[Pruned]) -> None:
+        """Remove what the images that are gone were made of, and what builds left that were cancelled.
+
+        For the latter Docker is asked once in ten minutes, however many saves there are: nothing goes any
+        sooner.
+        """
+        now = self._now()
+        if not gone and self._looked_at is not None and now - self._looked_at < ON_ITS_WAY:
+            return
+        self._looked_at = now
+        unused = await self._store.unused()
+        self._unused = first_seen((each.id for each in unused), self._unused, now=now)
+        going = {each.id: each for each in long_unused(unused, self._unused, now=now)}
+        if gone:
+            copied = {reference for each in gone for reference in each.copied}
+            going |= {each.id: each for each in orphaned(unused, copied)}
+        _told(await self._store.remove_ingredients(going.values()), self._log)
+
+
+def _told(pruned: Pruned, log: EventLog) -> Pruned:
+    if pruned.count:
+        log.emit(Event.IMAGES_PRUNED, count=pruned.count, bytes=pruned.bytes)
+    return pruned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,15 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdwatch.core.model import Place
-from pdwatch.core.retention import ON_ITS_WAY, Ingredient, Pruned, StoredImage
+from pdwatch.core.retention import ON_ITS_WAY, Ingredient, ListedImage, Pruned, StoredImage
 from pdwatch.errors import DockerUnavailableError
 from pdwatch.logs import Event
-from pdwatch.pruning import PRUNE_S, ImagePruning
+from pdwatch.pruning import CALM_S, PRUNE_S, UNREST_S, ImagePruning
 from pdwatch.tracked import TrackedWorkflow
 from tests.recording_log import RecordingLog
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 
     from pdwatch.core.retention import Removal
 
@@ -38,19 +39,32 @@ class Store:
     takes_s: float = 0.1
     delivered_at: datetime | None = NOW - timedelta(days=1)
     left: tuple[Ingredient, ...] = ()
+    copied: frozenset[str] = frozenset()
+    fails_at: str = "removal"
+    lists: int = 0
     looks: int = 0
 
-    async def images(self, workflow: str | None = None) -> tuple[StoredImage, ...]:
+    async def listed(self) -> tuple[ListedImage, ...]:
+        self.lists += 1
+        if self.failures and self.fails_at == "list":
+            raise self.failures.pop()
+        return tuple(
+            ListedImage(id=f"sha256:{number}", workflow=workflow, references=(f"{workflow}:1",))
+            for workflow in ("alpha", "beta", "gamma")
+            for number in range(4)
+        )
+
+    async def images(self, listed: Iterable[ListedImage]) -> tuple[StoredImage, ...]:
         return tuple(
             StoredImage(
-                id=f"sha256:{number}",
-                workflow=str(workflow),
+                id=each.id,
+                workflow=each.workflow,
                 version="1",
                 source_digest=f"sha256:{number:064x}",
-                references=(f"{workflow}:1",),
+                references=each.references,
                 delivered_at=self.delivered_at and self.delivered_at + timedelta(minutes=number),
             )
-            for number in range(4)
+            for number, each in enumerate(listed)
         )
 
     async def running(self) -> frozenset[str]:
@@ -60,13 +74,18 @@ class Store:
         self.looks += 1
         return self.left
 
-    async def remove(self, removals: Sequence[Removal], unused: Sequence[Ingredient] = ()) -> Pruned:
+    async def remove(self, removals: Iterable[Removal]) -> Pruned:
         await asyncio.sleep(self.takes_s)
         if self.failures:
             raise self.failures.pop()
-        self.removed += [f"{each.image.workflow} {each.image.id}" for each in removals]
-        self.removed += [each.id for each in unused]
-        return Pruned(count=len(removals), bytes=100 * len(removals))
+        ids = [f"{each.image.workflow} {each.image.id}" for each in removals]
+        self.removed += ids
+        return Pruned(count=len(ids), bytes=100 * len(ids), copied=self.copied)
+
+    async def remove_ingredients(self, unused: Iterable[Ingredient]) -> Pruned:
+        ids = [each.id for each in unused]
+        self.removed += ids
+        return Pruned(count=len(ids), bytes=len(ids))
 
 
 @dataclass(slots=True)
@@ -84,9 +103,10 @@ def workflow(name: str) -> TrackedWorkflow:
     return tracked
 
 
-async def pruned(
-    store: Store, *names: str, keep: int = 2, history: History | None = None, again: Sequence[str] = ()
-) -> RecordingLog:
+@asynccontextmanager
+async def running(
+    store: Store, *, keep: int = 2, history: History | None = None
+) -> AsyncIterator[tuple[ImagePruning, RecordingLog]]:
     log, loop = RecordingLog(), asyncio.get_running_loop()
     began = loop.time()
 
@@ -96,13 +116,20 @@ async def pruned(
     pruning = ImagePruning(store, history or History(), keep=keep, log=log, now=now)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(pruning.run())
+        yield pruning, log
+        task.cancel()
+
+
+async def pruned(
+    store: Store, *names: str, keep: int = 2, history: History | None = None, again: Sequence[str] = ()
+) -> RecordingLog:
+    async with running(store, keep=keep, history=history) as (pruning, log):
         for name in names:
             pruning.rolled_out(workflow(name))
         await asyncio.sleep(5 * PRUNE_S)
         for name in again:
             pruning.rolled_out(workflow(name))
             await asyncio.sleep(LATER_S)
-        task.cancel()
     return log
 
 
@@ -120,6 +147,51 @@ async def test_after_a_rollout_what_is_neither_new_nor_used_goes_and_is_told_of(
             "bytes": 100,
         }
     ]
+
+
+async def test_docker_is_asked_once_however_many_workflows_are_rolled_out_and_only_when_they_rest():
+    store = Store()
+    async with running(store) as (pruning, _):
+        for name in ("alpha", "beta", "gamma"):
+            pruning.rolled_out(workflow(name))
+            await asyncio.sleep(CALM_S - 1)
+        assert store.lists == 0
+        await asyncio.sleep(CALM_S)
+        assert (store.lists, store.removed) == (1, ["alpha sha256:1", "gamma sha256:1"])
+        await asyncio.sleep(10 * CALM_S)
+    assert store.lists == 1
+
+
+async def test_whoever_saves_all_the_time_has_the_images_pruned_once_a_minute():
+    store, rollouts, every_s = Store(), 60, 5
+    async with running(store) as (pruning, _):
+        for _ in range(rollouts):
+            pruning.rolled_out(workflow("alpha"))
+            await asyncio.sleep(every_s)
+    assert store.lists == rollouts * every_s // (UNREST_S + every_s)
+
+
+async def test_workflows_with_few_images_are_not_looked_at():
+    store, history = Store(), History()
+    await pruned(store, "alpha", "delta", history=history)
+    assert history.asked == ["alpha"]
+
+
+async def test_what_images_were_made_of_goes_with_the_last_of_them():
+    code = Ingredient(id="sha256:code", references=("pdwatch-dependencies:1",))
+    other = Ingredient(id="sha256:other", references=("pdwatch-dependencies:2",))
+    store = Store(left=(code, other), copied=frozenset(code.references))
+    log = await pruned(store, "alpha")
+    assert store.removed == ["alpha sha256:1", "sha256:code"]
+    assert {"event": "images.pruned", "count": 1, "bytes": 1} in log.lines
+
+
+async def test_when_docker_does_not_list_its_images_one_line_says_so_and_the_next_rollout_tries_again():
+    store = Store(failures=[DockerUnavailableError("Docker is down")], fails_at="list")
+    log = await pruned(store, "alpha", "gamma", again=["alpha"])
+    (told,) = log.named(Event.PRUNE_FAILED)
+    assert told["message"] == "Docker is down"
+    assert store.removed == ["alpha sha256:1"]
 
 
 async def test_the_cluster_is_not_asked_as_long_as_nothing_would_go_anyway():

@@ -12,14 +12,15 @@ import click
 
 from pdwatch.cli.console import print_json
 from pdwatch.cli.options import CONTEXT, OUTPUT, NamespaceType
-from pdwatch.core.retention import KEPT_IMAGES, surplus
+from pdwatch.core.retention import KEPT_IMAGES, Pruned, orphaned, surplus
 from pdwatch.core.suggestion import did_you_mean
 from pdwatch.errors import ForbiddenError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdwatch.core.retention import Ingredient, Pruned, Removal, StoredImage
+    from pdwatch.core.retention import Ingredient, ListedImage, Removal
+    from pdwatch.ports import ImageStore
 
 _LISTED = 10
 """So many names are listed as what there is."""
@@ -92,17 +93,27 @@ async def _prune(flags: _Flags) -> None:
 
     async with connect() as docker:
         store = DockerImageStore(docker)
-        chosen = await _chosen(await store.images(), flags)
+        chosen = await store.images(await _chosen(await store.listed(), flags))
         in_use = await store.running() | await _remembered(flags)
         # Whoever asks for it now does not mean what is ten minutes old.
         removals = surplus(chosen, in_use=in_use, keep=flags.keep, now=datetime.now(UTC), grace=timedelta(0))
         everything = not flags.directories and not flags.names
         unused = await store.unused(in_use=in_use) if everything else ()
-        pruned = None if flags.dry_run else await store.remove(removals, unused)
+        pruned = None if flags.dry_run else await _remove(store, removals, unused)
     _print(removals, unused, pruned, flags)
 
 
-async def _chosen(images: Sequence[StoredImage], flags: _Flags) -> Sequence[StoredImage]:
+async def _remove(store: ImageStore, removals: Sequence[Removal], unused: Sequence[Ingredient]) -> Pruned:
+    """Remove what goes, and what was made for it alone."""
+    left = await store.remove_ingredients(unused)
+    gone = await store.remove(removals)
+    orphans = orphaned(await store.unused(), gone.copied) if gone.count else ()
+    made_of = await store.remove_ingredients(orphans)
+    steps = (left, gone, made_of)
+    return Pruned(count=sum(each.count for each in steps), bytes=sum(each.bytes for each in steps))
+
+
+async def _chosen(images: Sequence[ListedImage], flags: _Flags) -> Sequence[ListedImage]:
     """Return the images of the workflows that are meant."""
     from pdwatch.adapters.engine import engine_recipe  # noqa: PLC0415
     from pdwatch.adapters.files import FileSource  # noqa: PLC0415

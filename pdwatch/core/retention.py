@@ -24,6 +24,16 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedImage:
+    """An image in Docker that pdwatch built, as far as a list tells."""
+
+    id: str
+    workflow: str
+    references: tuple[str, ...] = ()
+    """``repository:tag``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:
     """An image in Docker that pdwatch built; its labels say ``workflow``, ``version``, ``source_digest``."""
 
@@ -75,6 +85,26 @@ class Pruned:
 
     count: int
     bytes: int
+    copied: frozenset[str] = frozenset()
+    """The references of the images that those which are gone were made with."""
+
+
+def crowded(images: Iterable[ListedImage], *, keep: int) -> dict[str, tuple[ListedImage, ...]]:
+    """Return by workflow the images of those workflows of which :func:`surplus` could choose any.
+
+    They have more than ``keep`` images, or one without a name; of the others Docker need not be asked more.
+    """
+    by_workflow = {
+        workflow: tuple(group)
+        for workflow, group in groupby(
+            sorted(images, key=lambda image: image.workflow), key=lambda image: image.workflow
+        )
+    }
+    return {
+        workflow: group
+        for workflow, group in by_workflow.items()
+        if len(group) > keep or not all(image.references for image in group)
+    }
 
 
 def surplus(
@@ -157,6 +187,20 @@ def unused_ingredients(
         if each.id not in in_use
         and len(each.references) <= 1
         and (each.layers not in lowest if each.layers is not None else copied.isdisjoint(each.references))
+    )
+
+
+def orphaned(unused: Iterable[Ingredient], copied: Collection[str]) -> tuple[Ingredient, ...]:
+    """Return which of what is unused goes along with images that have just been removed.
+
+    Args:
+        unused: See :func:`unused_ingredients`.
+        copied: The references of the images that the removed ones were made with.
+    """
+    return tuple(
+        each
+        for each in unused
+        if each.layers is not None or any(reference in copied for reference in each.references)
     )
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pdwatch.adapters.docker.api import DockerApi
     from pdwatch.core.builders import BuilderName
     from pdwatch.core.model import BuiltImage, SourceSnapshot
+    from pdwatch.core.retention import StoredImage
+    from pdwatch.ports import ImageStore
 
 WORKFLOW = """\
 name: {name}
@@ -152,3 +154,8 @@ async def delete_images(docker: aiodocker.Docker, name: str) -> None:
 
 async def prune_build_cache(docker: aiodocker.Docker) -> None:
     await docker.images.prune_builds(all_builds=True)
+
+
+async def stored(store: ImageStore, workflow: str) -> tuple[StoredImage, ...]:
+    """What the store says of a workflow's images."""
+    return await store.images([image for image in await store.listed() if image.workflow == workflow])

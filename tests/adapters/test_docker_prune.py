@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from pdwatch.adapters.docker.api import connect
 from pdwatch.adapters.docker.prune import DockerImageStore
 from pdwatch.adapters.docker.publisher import LocalPublisher
-from pdwatch.core.retention import Removal, surplus
+from pdwatch.core.retention import Removal, orphaned, surplus
 from tests.adapters.docker_proxy import docker_proxy
-from tests.adapters.docker_workflow import NODE, delete_images, ingredients, parents
+from tests.adapters.docker_workflow import NODE, delete_images, ingredients, parents, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,9 +33,11 @@ async def test_a_parent_image_stays_while_an_image_is_made_of_it_and_goes_with_t
     (parent,) = await parents(docker) - before
 
     async def keep(count: int) -> None:
-        images = await store.images(workflow.name)
+        images = await stored(store, workflow.name)
         removals = surplus(images, in_use=(), keep=count, now=datetime.now(UTC))
         assert (await store.remove(removals)).count
+        orphans = orphaned(await store.unused(), ())
+        await store.remove_ingredients(each for each in orphans if parent in each.references)
 
     await keep(1)
     assert parent in await parents(docker)
@@ -61,7 +63,7 @@ async def test_what_a_build_left_that_never_came_to_its_image_is_found_unless_it
     await workflow.build(api, way="layer")
     assert await unused() == []
     await delete_images(docker, workflow.name)
-    assert (await store.remove((), left)).count == len(made_of) == 2
+    assert (await store.remove_ingredients(left)).count == len(made_of) == 2
     assert made_of.isdisjoint(tag for image in await docker.images.list() for tag in image["RepoTags"] or ())
 
 
@@ -73,12 +75,12 @@ async def test_an_image_that_is_published_again_while_images_are_pruned_stays(
     await publisher.publish(first)
     workflow.save("nodes/greet.ts", f"{NODE}// later\n")
     second = await workflow.build(api)
-    images = await store.images(workflow.name)
+    images = await stored(store, workflow.name)
     removals = surplus(images, in_use=(), keep=0, now=datetime.now(UTC), grace=timedelta(0))
     await publisher.publish(first)
     assert {each.image.id for each in removals} == {first.id, second.id}
     assert (await store.remove(removals)).count == 1
-    assert {image.id for image in await store.images(workflow.name)} == {first.id}
+    assert {image.id for image in await stored(store, workflow.name)} == {first.id}
 
 
 async def test_images_that_stay_are_not_asked_for_again_each_time_that_others_go(
@@ -95,10 +97,11 @@ async def test_images_that_stay_are_not_asked_for_again_each_time_that_others_go
             goes = await workflow.build(api)
             removals = [
                 Removal(image=image, references=image.references)
-                for image in await store.images(workflow.name)
+                for image in await stored(store, workflow.name)
                 if image.id == goes.id
             ]
             before = len(proxy.requests)
             assert (await store.remove(removals)).count
+            await store.unused()
             asked.append(proxy.requests[before:].count(f"GET images/{stays.id}/json"))
     assert asked == [1, 0]

@@ -15,8 +15,10 @@ from pdwatch.core.retention import (
     ON_ITS_WAY,
     Composition,
     Ingredient,
+    ListedImage,
     StoredImage,
     copied_from,
+    crowded,
     first_seen,
     freed_bytes,
     long_unused,
@@ -192,6 +194,37 @@ def test_what_is_used_and_the_newest_stay_and_a_second_time_there_is_nothing_to_
     ]
     left = [image for image in left if image.references or image.id not in gone]
     assert surplus(left, in_use=in_use, keep=keep, now=NOW) == ()
+
+
+@given(worlds())
+def test_what_docker_need_not_be_asked_more_of_is_never_chosen(
+    world: tuple[list[StoredImage], list[str], int],
+):
+    images, in_use, keep = world
+    listed = [listed_as(image) for image in images]
+    worth_it = {image.id for group in crowded(listed, keep=keep).values() for image in group}
+    assert worth_it >= {each.image.id for each in surplus(images, in_use=in_use, keep=keep, now=NOW)}
+
+
+def listed_as(image: StoredImage) -> ListedImage:
+    return ListedImage(id=image.id, workflow=image.workflow, references=image.references)
+
+
+@pytest.mark.parametrize(
+    ("images", "keep", "expected"),
+    [
+        pytest.param(FIVE, 5, {}, id="as many as are kept"),
+        pytest.param(FIVE, 4, {"hello": {1, 2, 3, 4, 5}}, id="one more"),
+        pytest.param([NAMELESS], 3, {"hello": {1}}, id="one without a name"),
+        pytest.param([*FIVE, stored(6, workflow="other")], 4, {"hello": {1, 2, 3, 4, 5}}, id="by workflow"),
+    ],
+)
+def test_workflows_with_more_images_than_are_kept_are_worth_a_look(
+    images: list[StoredImage], keep: int, expected: dict[str, set[int]]
+):
+    found = crowded([listed_as(image) for image in images], keep=keep)
+    ids = {workflow: {image.id for image in group} for workflow, group in found.items()}
+    assert ids == {workflow: {digest(number) for number in numbers} for workflow, numbers in expected.items()}
 
 
 STEPS = [

@@ -19,7 +19,7 @@ from pdwatch.adapters.kubernetes.connection import connect
 from pdwatch.adapters.kubernetes.deployments import ApiRevisionHistory
 from pdwatch.core.names import IMAGE_WORKFLOW_LABEL
 from pdwatch.core.retention import ON_ITS_WAY, surplus
-from tests.adapters.docker_workflow import delete_images, nameless
+from tests.adapters.docker_workflow import delete_images, nameless, stored
 from tests.cli.command import pdwatch
 from tests.e2e.daemon import running_daemon
 
@@ -145,9 +145,9 @@ async def test_old_images_go_and_what_can_be_rolled_back_to_stays(
     ):
         store = DockerImageStore(docker)
         in_use = await ApiRevisionHistory(api).images(namespace, hello.name)
-        images = await store.images(hello.name)
+        images = await stored(store, hello.name)
         await store.remove(surplus(images, in_use=in_use, keep=1, now=ahead))
-        assert len(await store.images(hello.name)) == len(images) - 2 == 4
+        assert len(await stored(store, hello.name)) == len(images) - 2 == 4
     listed = json.loads(
         await testbed.kubectl(
             "get",

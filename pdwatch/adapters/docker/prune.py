@@ -20,6 +20,7 @@ from pdwatch.core.names import (
 from pdwatch.core.retention import (
     Composition,
     Ingredient,
+    ListedImage,
     Pruned,
     StoredImage,
     copied_from,
@@ -28,12 +29,13 @@ from pdwatch.core.retention import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from pdwatch.adapters.docker.api import DockerApi
     from pdwatch.core.retention import Removal
 
 _CONFLICT = 409
+_NAMELESS = "<none>:<none>"
 
 
 class DockerImageStore:
@@ -46,14 +48,31 @@ class DockerImageStore:
         self._copied: Mapping[str, frozenset[str]] = {}
         """By the ID of a workflow's image: the references of the images that it was made with."""
 
-    async def images(self, workflow: str | None = None) -> tuple[StoredImage, ...]:
-        """Return what pdwatch built for a workflow, or for all of them.
+    async def listed(self) -> tuple[ListedImage, ...]:
+        """Return what pdwatch built, for all workflows: a single request, which takes Docker a while.
+
+        Docker reads the configuration of each image that it has, whatever it is asked to list.
 
         Raises:
             DockerError: Docker can't be reached, or answers with an error.
         """
-        label = IMAGE_WORKFLOW_LABEL if workflow is None else f"{IMAGE_WORKFLOW_LABEL}={workflow}"
-        return tuple([_stored(image) for image in await self._labelled(label)])
+        return tuple(
+            ListedImage(
+                id=image["Id"],
+                workflow=image["Labels"][IMAGE_WORKFLOW_LABEL],
+                references=_names(image),
+            )
+            for image in await self._labelled(IMAGE_WORKFLOW_LABEL)
+        )
+
+    async def images(self, listed: Iterable[ListedImage]) -> tuple[StoredImage, ...]:
+        """Look at each of these images; those that are gone are left out.
+
+        Raises:
+            DockerError: Docker can't be reached, or answers with an error.
+        """
+        found = [await inspect(self._api, each.id) for each in listed]
+        return tuple(_stored(image) for image in found if image is not None)
 
     async def running(self) -> frozenset[str]:
         """Return the IDs of the images of all containers, running or not.
@@ -92,32 +111,34 @@ class DockerImageStore:
         ]
         return unused_ingredients([*code, *parents], made, in_use=in_use)
 
-    async def remove(self, removals: Sequence[Removal], unused: Sequence[Ingredient] = ()) -> Pruned:
-        """Remove images, with the nameless ones that they were built on, and what was made for them alone.
-
-        Args:
-            removals: What goes of images of workflows.
-            unused: What they were made of, and nothing is any more.
+    async def remove(self, removals: Iterable[Removal]) -> Pruned:
+        """Remove images of workflows, with the nameless ones that they were built on.
 
         One that has come into use or been published again meanwhile stays, and one that is gone is no error.
 
         Raises:
             DockerError: Docker can't be reached, or answers with another error.
         """
-        sources: set[str] = set()
-        left = [await self._delete(each.id, (each.id,)) for each in unused]
-        freed: list[int | None] = []
+        copied: set[str] = set()
+        freed: list[int] = []
         for each in removals:
-            sources |= copied_from(await self._history(each.image.id))
-            if not await self._published_since(each.image):
-                freed.append(await self._delete(each.image.id, each.references or (each.image.id,)))
-        if any(size is not None for size in freed):
-            freed += [
-                await self._delete(each.id, (each.id,))
-                for each in await self.unused()
-                if each.layers is not None or not sources.isdisjoint(each.references)
-            ]
-        sizes = [size for size in [*left, *freed] if size is not None]
+            history = await self._history(each.image.id)
+            if await self._published_since(each.image):
+                continue
+            size = await self._delete(each.image.id, each.references or (each.image.id,))
+            if size is not None:
+                freed.append(size)
+                copied |= copied_from(history)
+        return Pruned(count=len(freed), bytes=sum(freed), copied=frozenset(copied))
+
+    async def remove_ingredients(self, unused: Iterable[Ingredient]) -> Pruned:
+        """Remove what images of workflows were made of; what has come into use meanwhile stays.
+
+        Raises:
+            DockerError: Docker can't be reached, or answers with another error.
+        """
+        freed = [await self._delete(each.id, (each.id,)) for each in unused]
+        sizes = [size for size in freed if size is not None]
         return Pruned(count=len(sizes), bytes=sum(sizes))
 
     async def _published_since(self, image: StoredImage) -> bool:
@@ -161,16 +182,16 @@ class DockerImageStore:
         self._copied = new | {each: self._copied[each] for each in ids if each in self._copied}
         return self._copied
 
-    async def _labelled(self, label: str) -> Sequence[dict[str, Any]]:
-        """Return what Docker says of each image with a label."""
-        inspected = [await inspect(self._api, each) for each in await self._listed(label)]
-        return [image for image in inspected if image is not None]
-
     async def _listed(self, label: str) -> Mapping[str, tuple[str, ...]]:
         """Return the references of each image with a label, by its ID."""
+        return {image["Id"]: _names(image) for image in await self._labelled(label)}
+
+    async def _labelled(self, label: str) -> Sequence[dict[str, Any]]:
         filters = json.dumps({"label": [label]})
-        listed = await self._api.request("GET", "images/json", query={"filters": filters})
-        return {image["Id"]: tuple(image["RepoTags"] or ()) for image in listed}
+        listed: list[dict[str, Any]] = await self._api.request(
+            "GET", "images/json", query={"filters": filters}
+        )
+        return listed
 
     async def _history(self, image_id: str) -> Sequence[tuple[str, int]]:
         """Return the instruction and the size of each step, newest first; none of an image that is gone."""
@@ -181,6 +202,11 @@ class DockerImageStore:
                 return ()
             raise
         return [(step["CreatedBy"], step["Size"]) for step in history]
+
+
+def _names(listed: dict[str, Any]) -> tuple[str, ...]:
+    """Return the references of an image in a list, where older Dockers have a placeholder for none."""
+    return tuple(name for name in listed["RepoTags"] or () if name != _NAMELESS)
 
 
 def _stored(image: dict[str, Any]) -> StoredImage:
