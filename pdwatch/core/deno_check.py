@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass
 
 _BEGIN = re.compile(r"^(?=TS\d+ \[ERROR\]: |error: )", re.MULTILINE)
@@ -25,17 +26,24 @@ class Diagnostic:
         return " ".join(filter(None, ("".join(place), self.message)))
 
 
-def diagnostics(output: str) -> tuple[Diagnostic, ...]:
+def diagnostics(output: str, *, status: int) -> tuple[Diagnostic, ...]:
     """Return the errors that a failed check printed, at least one.
 
     Args:
         output: Its standard output and error, uncoloured, with paths in place of ``file:`` URLs.
+        status: Its exit status; negative is the signal that ended it.
     """
     text = "\n".join(line for line in output.splitlines() if not _SUMMARY.match(line)).strip()
     parts = [part for part in _BEGIN.split(text) if _BEGIN.match(part)]
     return tuple(map(_diagnostic, parts)) or (
-        Diagnostic(message="Deno's check failed", excerpt=tuple(text.splitlines())),
+        Diagnostic(message=_failure(status), excerpt=tuple(text.splitlines())),
     )
+
+
+def _failure(status: int) -> str:
+    if status > 0:
+        return "Deno's check failed"
+    return f"Deno's check was ended by signal {-status}: {signal.strsignal(-status)}"
 
 
 def _diagnostic(part: str) -> Diagnostic:

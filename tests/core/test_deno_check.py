@@ -36,7 +36,7 @@ error: SyntaxError: Expression expected
 
 
 def test_each_error_of_types_has_its_own_place_and_what_deno_shows_of_the_source() -> None:
-    assert diagnostics(TWO_TYPES) == (
+    assert diagnostics(TWO_TYPES, status=1) == (
         Diagnostic(
             message="TS2741 [ERROR]: Property 'b' is missing in type '{}' but required in type 'A'.",
             path="/w/nodes/a.ts",
@@ -58,7 +58,7 @@ def test_each_error_of_types_has_its_own_place_and_what_deno_shows_of_the_source
 
 
 def test_an_error_of_syntax_has_its_place() -> None:
-    (found,) = diagnostics(SYNTAX)
+    (found,) = diagnostics(SYNTAX, status=1)
     assert str(found) == "/w/nodes/b.ts:2:11: SyntaxError: Expression expected"
     assert found.excerpt == ("  |", "2 |   return (;", "  |           ~")
 
@@ -82,4 +82,9 @@ def test_an_error_of_syntax_has_its_place() -> None:
     ],
 )
 def test_a_check_that_failed_has_an_error_in_any_case(output: str, expected: Diagnostic) -> None:
-    assert diagnostics(output) == (expected,)
+    assert diagnostics(output, status=1) == (expected,)
+
+
+def test_a_check_that_a_sandbox_or_the_kernel_ended_says_by_which_signal() -> None:
+    expected = Diagnostic(message="Deno's check was ended by signal 31: Bad system call")
+    assert diagnostics("", status=-31) == (expected,)

@@ -74,7 +74,9 @@ async def _check(stage: Stage, *, deno: Path) -> Sequence[Diagnostic]:
         if child.returncode is None:
             child.kill()
             await child.wait()
-    return diagnostics(stage.in_workflow(output.decode(errors="replace"))) if child.returncode else ()
+    if not child.returncode:
+        return ()
+    return diagnostics(stage.in_workflow(output.decode(errors="replace")), status=child.returncode)
 
 
 def _problem(found: Diagnostic, snapshot: SourceSnapshot) -> Problem:
