@@ -243,6 +243,7 @@ def configure(
     colour: bool = False,
     console: structlog.typing.Processor | None = None,
     file: FileOutput | None = None,
+    priorities: bool = False,
 ) -> None:
     """Set structlog up for the process; called again, for every logger that is there.
 
@@ -253,6 +254,7 @@ def configure(
         colour: Whether ``console`` lines are coloured.
         console: Renders ``console`` lines in the place of structlog's own renderer.
         file: Where records go besides, from a level of its own on.
+        priorities: Whether lines begin with their level as sd-daemon(3) has it, which the journal takes off.
     """
     out = stream or sys.stderr
     chosen = ("console" if out.isatty() else "json") if log_format == "auto" else log_format
@@ -263,6 +265,7 @@ def configure(
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *([_copying(file, shown=number_of(level))] if file else []),
             *([console] if console and chosen == "console" else processors(chosen, colour=colour)),
+            *([_prioritised] if priorities else []),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
         logger_factory=structlog.WriteLoggerFactory(file=out),
@@ -273,6 +276,15 @@ def configure(
 def number_of(level: str) -> int:
     """Return a level's rank, as the standard library counts: ``info`` is 20."""
     return logging.getLevelNamesMapping()[level.upper()]
+
+
+_PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+"""sd-daemon(3), as syslog counts."""
+
+
+def _prioritised(_: object, level: str, line: Any) -> str:
+    """Take what is a record no more: the text that the renderer has made of it."""
+    return f"<{_PRIORITIES[level]}>{line}"
 
 
 def _copying(file: FileOutput, *, shown: int) -> structlog.typing.Processor:

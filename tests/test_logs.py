@@ -116,3 +116,17 @@ def test_an_unexpected_exception_leaves_its_traceback_in_the_line():
     except LookupError as error:
         EventLog().emit(Event.RECONCILE_FAILED, error="LookupError", exc_info=error)
     assert "LookupError: no such thing" in json.loads(out.getvalue())["exception"]
+
+
+def test_lines_for_the_journal_begin_with_the_level_as_syslog_counts():
+    out = io.StringIO()
+    configure("json", stream=out, priorities=True)
+    log = EventLog()
+    for event in (Event.DAEMON_STOPPED, Event.LOG_LOST, Event.DAEMON_HUNG):
+        log.emit(event)
+    lines = [re.fullmatch(r"<(\d)>(\{.*\})", line) for line in out.getvalue().splitlines()]
+    assert [(line[1], json.loads(line[2])["level"]) for line in lines if line] == [
+        ("6", "info"),
+        ("4", "warning"),
+        ("2", "critical"),
+    ]

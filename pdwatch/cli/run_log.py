@@ -36,8 +36,8 @@ class RunLog:
 
     def configure(self, settings: LogSettings) -> None:
         """Have lines written to stdout and to the file as the settings say."""
-        on_journal = settings.file == AUTO and is_journal(self._environ, sys.stdout.fileno())
-        path = None if on_journal else log_path(settings, self._environ)
+        on_journal = is_journal(self._environ, sys.stdout.fileno())
+        path = None if on_journal and settings.file == AUTO else log_path(settings, self._environ)
         wanted = (path, settings.max_bytes, settings.backups)
         if wanted != self._opened_with:
             if self._file is not None:
@@ -50,6 +50,7 @@ class RunLog:
             stream=sys.stdout,
             colour=coloured(sys.stdout),
             file=FileOutput(write=self._file.write, level=settings.file_level) if self._file else None,
+            priorities=on_journal,
         )
 
     def _open(self, path: Path, settings: LogSettings) -> LogFile:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 WAIT_S = 120
 """How long a line may take to come before the test fails; a bound, not an expectation."""
+
+PRIORITY = re.compile(r"^<[0-7]>")
+"""What the journal takes off a line."""
 
 Line = dict[str, Any]
 
@@ -76,8 +80,9 @@ class Daemon:
             text = raw.decode()
             self.raw.append(text)
             async with self._written:
-                if text.startswith("{"):
-                    self.lines.append(json.loads(text))
+                record = PRIORITY.sub("", text)
+                if record.startswith("{"):
+                    self.lines.append(json.loads(record))
                 self._written.notify_all()
         async with self._written:
             self._ended = True

@@ -99,7 +99,7 @@ async def test_a_log_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_p
         assert daemon.events().count("log.lost") == 1
 
 
-async def test_a_daemon_on_the_journal_writes_no_file(
+async def test_a_daemon_on_the_journal_writes_no_file_and_tells_it_each_lines_priority(
     tmp_path: Path, environment: Mapping[str, str], state: Path
 ):
     """The test's pipe stands in for the journal's socket, in JOURNAL_STREAM too."""
@@ -109,4 +109,5 @@ async def test_a_daemon_on_the_journal_writes_no_file(
     async with started(*arguments, environment=environment, before=("sh", "-c", on_journal)) as daemon:
         await daemon.until("daemon.synced")
         assert await daemon.stop() == 0
+        assert all(line.startswith("<6>{") for line in daemon.raw)
     assert not state.parent.exists()
