@@ -151,7 +151,7 @@ async def running(top: Path, builder: BuilderName) -> AsyncIterator[Loop]:
                 group.create_task(queue.run(), name="work"),
                 group.create_task(reporter.run(cluster.changes), name="report"),
                 group.create_task(discovery.follow([top]), name="follow"),
-                group.create_task(docker.follow(), name="follow Docker"),
+                group.create_task(docker.run(), name="follow Docker"),
             ]
             yield Loop(source, counting, cluster, lines, queue)
             for task in tasks:

@@ -55,7 +55,7 @@ async def kubernetes_target(
             async with asyncio.TaskGroup() as group:
                 group.create_task(view.run(), name="watch namespaces")
                 group.create_task(pin(api, log=log), name="pin the cluster")
-                group.create_task(docker.follow(), name="follow Docker's events")
+                group.create_task(docker.run(), name="follow Docker")
 
         cluster = ApiCluster(api)
 

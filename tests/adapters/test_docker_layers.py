@@ -196,14 +196,54 @@ async def test_workflows_share_a_parent_image_and_build_it_once(
     ):
         shared = builder(api)
         async with asyncio.TaskGroup() as group:
+            running = group.create_task(shared.run(), name="run")
             for each in workflows:
                 each.save("deno.lock", lock)
-                group.create_task(shared.build(await each.request()), name=each.name)
+            builds = [
+                group.create_task(shared.build(await each.request()), name=each.name) for each in workflows
+            ]
+            await asyncio.wait(builds)
+            running.cancel()
     assert len([request for request in proxy.requests if request.startswith("POST build")]) == 1
     for each in workflows:
         await delete_images(docker, each.name)
     for parent in await parents(docker) - before:
         await docker.images.delete(parent)
+
+
+async def test_a_parent_image_is_built_on_when_the_save_that_began_it_is_superseded(
+    testbed: Testbed, docker: aiodocker.Docker, workflow: Workflow, tmp_path: Path
+) -> None:
+    with_own_parent(workflow)
+    before = await parents(docker)
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    def held(request: web.Request) -> Fault | None:
+        if not request.path.endswith("/build"):
+            return None
+        begun.set()
+        return goes_on
+
+    async with (
+        docker_proxy(testbed.docker_host, tmp_path, held) as proxy,
+        connect(proxy.endpoint) as api,
+        asyncio.TaskGroup() as group,
+    ):
+        saves = builder(api, way="layer")
+        running = group.create_task(saves.run(), name="run")
+        superseded = group.create_task(saves.build(await workflow.request()), name="build")
+        await begun.wait()
+        superseded.cancel()
+        await asyncio.wait({superseded})
+        workflow.save("nodes/greet.ts", f"{NODE}// saved meanwhile\n")
+        goes_on.set()
+        image = await saves.build(await workflow.request())
+        running.cancel()
+    assert len([request for request in proxy.requests if request.startswith("POST build")]) == 1
+    assert b"// saved meanwhile" in (await contents(docker, image.id))["app/nodes/greet.ts"]
+    assert await nameless(docker, workflow.name) == []
+    for parent in await parents(docker) - before:
+        await docker.images.delete(parent, force=True)
 
 
 @pytest.mark.parametrize("change", ["gone", "another of the same size"])
@@ -328,7 +368,7 @@ async def test_a_disk_that_is_full_is_no_reason_to_try_another_builder(
         }
     )
     async with docker_proxy(testbed.docker_host, tmp_path, full) as proxy, connect(proxy.endpoint) as api:
-        with pytest.raises(DiskFullError, match=f"the build of {workflow.name}:1-0-"):
+        with pytest.raises(DiskFullError, match=rf"the build of ({workflow.name}|{PARENT_REPOSITORY}):"):
             await workflow.build(api)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,10 @@ class DockerPorts:
     builder: ImageBuilder
     publisher: ImagePublisher
     image_store: ImageStore
-    follow: Callable[[], Coroutine[Any, Any, None]]
-    """Listens to Docker's events until cancelled, so that a build asks for fewer images; may be left out."""
+    run: Callable[[], Coroutine[Any, Any, None]]
+    """Until cancelled, listens to Docker's events, so that a build asks for fewer images, and lets what
+    several saves wait for outlive each of them; may be left out.
+    """
 
 
 @asynccontextmanager
@@ -60,11 +63,13 @@ async def docker_ports(
                 publisher = LocalPublisher(api)
             case None:
                 publisher = NamedPublisher(api)
-        yield DockerPorts(
-            builder=DockerBuilder(
-                api, known, engine=engine_files(), builder=builder, network=network, report=report
-            ),
-            publisher=publisher,
-            image_store=DockerImageStore(api),
-            follow=known.follow,
+        images = DockerBuilder(
+            api, known, engine=engine_files(), builder=builder, network=network, report=report
         )
+
+        async def run() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(known.follow(), name="follow Docker's events")
+                group.create_task(images.run(), name="build what is shared")
+
+        yield DockerPorts(builder=images, publisher=publisher, image_store=DockerImageStore(api), run=run)

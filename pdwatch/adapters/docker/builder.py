@@ -62,6 +62,10 @@ class DockerBuilder:
         self._layers = LayerBuilds(api, known, self._dockerfiles, report=report)
         self._report = report
 
+    async def run(self) -> None:
+        """Let what several saves wait for outlive each of them, until cancelled; may be left out."""
+        await self._layers.run()
+
     async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:
         """Return the image under ``ref`` when its label says that it was built from exactly this snapshot."""
         image = await inspect(self._api, ref)

@@ -38,8 +38,6 @@ class Recipe:
     """What an image is made of, and what it is called."""
 
     ref: ImageRef
-    image: ImageRef
-    """The workflow's image that it is, or is for; errors name that one."""
     workflow: str
     """Whose it is; on what a build leaves in Docker until it ends."""
     context: tuple[ContextEntry, ...]
@@ -152,14 +150,14 @@ class DockerfileBuilds:
                 await run_build(self._api, version=version, options=options, body=body, steps=steps)
         except RefusedError as refused:
             if builder != "buildkit" or not refuses_buildkit(refused):
-                raise build_error(refused, recipe.image, steps) from refused
+                raise build_error(refused, recipe.ref, steps) from refused
             if self._builder == "buildkit":
                 raise missing(self._builder, self._api, refused) from refused
             self._known.refused.add("buildkit")
             return await self._run(recipe, text, options=options)
         if steps.image_id is None:
             raise DockerError(
-                f"Docker ended the build of {recipe.image} without an image and without an error",
+                f"Docker ended the build of {recipe.ref} without an image and without an error",
                 remedy="look at Docker's own log; was it restarted?",
             )
         return steps.image_id
@@ -190,12 +188,12 @@ class DockerfileBuilds:
         )
         if not config:
             self._known.forget_images()
-            raise DockerError(f"the base image changed while {recipe.image} was built")
+            raise DockerError(f"the base image changed while {recipe.ref} was built")
         self._known.own(config.id)
         try:
             await load(self._api, tar_chunks(image_files(config, [recipe.ref]), recipe.read))
         except RefusedError as refused:
-            if error := load_error(refused, recipe.image):
+            if error := load_error(refused, recipe.ref):
                 raise error from refused
             return None
         return config.id

@@ -61,7 +61,6 @@ class ImagePlan:
         """Return how to build the image from its Dockerfile."""
         return Recipe(
             ref=self.ref,
-            image=self.ref,
             workflow=self.request.snapshot.name,
             context=self.context,
             read=self.read,
@@ -97,7 +96,6 @@ class SplitImage:
         plan = self.plan
         return Recipe(
             ref=self.parent_ref,
-            image=plan.ref,
             workflow=plan.request.snapshot.name,
             context=self.below,
             read=plan.read,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pdwatch.adapters.docker.api import RefusedError
@@ -11,6 +11,7 @@ from pdwatch.adapters.docker.base import inspect
 from pdwatch.adapters.docker.dockerfile_builds import missing
 from pdwatch.adapters.docker.load import layer_archive, load
 from pdwatch.adapters.docker.refusals import load_error
+from pdwatch.adapters.docker.shared_builds import SharedBuilds
 from pdwatch.core.parent_image import dialect_of, is_parent
 from pdwatch.errors import DiskFullError
 
@@ -51,8 +52,12 @@ class LayerBuilds:
         self._report = report
         self._known = known
         self._dockerfiles = dockerfiles
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._parents: SharedBuilds[Mapping[str, Any] | None] = SharedBuilds()
         self._dialects: dict[str, TarDialect] = {}
+
+    async def run(self) -> None:
+        """Let the build of a parent image outlive those who wait for it, until cancelled."""
+        await self._parents.run()
 
     async def build(self, plan: ImagePlan) -> str:
         """Make the image under its name; return its ID.
@@ -89,15 +94,19 @@ class LayerBuilds:
         """Return what Docker says of the parent image, built first when it is not there."""
         if found := await self._found(image):
             return found
-        async with self._turns[image.parent]:
-            if found := await self._found(image):  # another workflow has built it meanwhile
-                return found
-            if await self._dockerfiles.build_normal(image.parent_recipe(), image.plan.base):
-                found = await self._found(image)
-        if found is None:
+        built = await self._parents.result(image.parent, partial(self._build_parent, image))
+        if built is None:
             raise self._failure(_NEEDS_ALL_LAYERS, image.plan.ref)
-        self._known.loads_layers = True
-        return found
+        return built
+
+    async def _build_parent(self, image: SplitImage) -> Mapping[str, Any] | None:
+        if found := await self._found(image):  # another build of it has ended meanwhile
+            return found
+        if not await self._dockerfiles.build_normal(image.parent_recipe(), image.plan.base):
+            return None
+        built = await self._found(image)
+        self._known.loads_layers = self._known.loads_layers or built is not None
+        return built
 
     async def _found(self, image: SplitImage) -> Mapping[str, Any] | None:
         found = await self._known.inspect(image.parent_ref)
