@@ -81,15 +81,15 @@ def command(
             remedy="name a directory that holds one, or make one with `pdwatch init NAME`",
         )
     wanted = tuple(range(PORT, PORT + _TRIED_PORTS)) if port is None else (port,)
-    colour = coloured(sys.stdout)
-    console = DevConsole(partial(_spec, root), colour=colour)
-    configure(log_format, level=log_level, stream=sys.stdout, colour=colour, console=console)
     from pdwatch.adapters.local.front import bind_first  # noqa: PLC0415
     from pdwatch.daemon import serve  # noqa: PLC0415  # it imports every adapter; wrong flags need none
     from pdwatch.targets.local import local_target  # noqa: PLC0415
 
     with bind_first(wanted) as probe:  # a port that is taken is to be told before anything begins
-        free = probe.getsockname()[1]
+        host, free = probe.getsockname()
+    colour = coloured(sys.stdout)
+    console = DevConsole(partial(_spec, root), url=f"http://{host}:{free}", check=check, colour=colour)
+    configure(log_format, level=log_level, stream=sys.stdout, colour=colour, console=console)
 
     def open_target(
         _name: TargetName,

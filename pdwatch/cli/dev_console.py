@@ -21,7 +21,6 @@ _COLOURS = {"debug": "bright_black", "info": "green", "warning": "yellow", "erro
 _INDENT = "  "
 _STEPS = frozenset(
     {
-        Event.DAEMON_STARTED,
         Event.DAEMON_SYNCED,
         Event.DAEMON_STOPPING,
         Event.DAEMON_STOPPED,
@@ -46,12 +45,20 @@ class DevConsole:
 
     Args:
         spec: Returns the workflow as it is on disk; None while it is not valid.
+        url: Where it is going to answer.
+        check: Whether a save must pass Deno's type check.
         colour: Whether lines are coloured.
     """
 
-    def __init__(self, spec: Callable[[], WorkflowSpec | None], *, colour: bool) -> None:
+    def __init__(
+        self, spec: Callable[[], WorkflowSpec | None], *, url: str, check: bool, colour: bool
+    ) -> None:
         self._spec = spec
+        self._url = url
+        self._check = check
         self._colour = colour
+        self._shown = ""
+        """The last banner."""
         self._has_run = False
 
     def __call__(self, _logger: object, _method: str, fields: EventDict) -> str:
@@ -64,7 +71,8 @@ class DevConsole:
         if event in _STEPS:
             raise structlog.DropEvent
         special = {
-            Event.ENDPOINT_OPENED: self._banner,
+            Event.DAEMON_STARTED: self._started,
+            Event.ENDPOINT_OPENED: self._opened,
             Event.ROLLOUT_COMPLETE: self._complete,
             Event.WORKFLOW_CURRENT: self._current,
             Event.ROLLOUT_STALLED: self._crash,
@@ -74,10 +82,24 @@ class DevConsole:
         }
         return special.get(event, self._other)(fields)
 
-    def _banner(self, fields: Mapping[str, Any]) -> str:
-        url, spec = fields["url"], self._spec()
+    def _started(self, _: Mapping[str, Any]) -> str:
+        """Show at once what is there, and what takes time; what is wrong with it is told as soon."""
+        spec = self._spec()
         if spec is None:
-            return f"{self._style(url, fg='cyan', bold=True)}"
+            raise structlog.DropEvent
+        self._shown = self._banner(spec, self._url)
+        return f"{self._shown}\nchecking types…" if self._check else self._shown
+
+    def _opened(self, fields: Mapping[str, Any]) -> str:
+        """Show it if it was not shown, or is another by now."""
+        before, self._shown = self._shown, self._banner(self._spec(), fields["url"])
+        if self._shown == before:
+            raise structlog.DropEvent
+        return self._shown
+
+    def _banner(self, spec: WorkflowSpec | None, url: str) -> str:
+        if spec is None:
+            return self._style(url, fg="cyan", bold=True)
         return "\n".join(
             [
                 self._style(f"{spec.name} {spec.version}", bold=True),

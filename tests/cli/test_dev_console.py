@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import structlog
 
@@ -23,28 +25,54 @@ SPEC = WorkflowSpec(
 FAILED = {"message": "/w/nodes/a.ts:1:2: TS1 [ERROR]: No.", "output": "x\n  ~"}
 
 
-def console(spec: WorkflowSpec | None = SPEC) -> DevConsole:
-    return DevConsole(lambda: spec, colour=False)
+BANNER = [
+    "hello 1.2",
+    "  1. a",
+    "  2. b, c",
+    "  3. d",
+    "  http://127.0.0.1:1/run",
+    "  http://127.0.0.1:1/hooks/push",
+    "  cron 0 6 * * * (UTC)",
+]
+URL = "http://127.0.0.1:1"
+
+
+def console(spec: WorkflowSpec | None = SPEC, *, check: bool = True, colour: bool = False) -> DevConsole:
+    return DevConsole(lambda: spec, url=URL, check=check, colour=colour)
 
 
 def shown(console: DevConsole, event: Event, **fields: object) -> str:
     return console(None, "info", {"event": str(event), "level": "info", "workflow": "hello", **fields})
 
 
-def test_at_the_start_it_shows_the_graph_and_what_starts_a_run() -> None:
-    assert shown(console(), Event.ENDPOINT_OPENED, url="http://127.0.0.1:1").splitlines() == [
-        "hello 1.2",
-        "  1. a",
-        "  2. b, c",
-        "  3. d",
-        "  http://127.0.0.1:1/run",
-        "  http://127.0.0.1:1/hooks/push",
-        "  cron 0 6 * * * (UTC)",
-    ]
+def test_at_the_start_it_shows_the_graph_what_starts_a_run_and_what_it_does_until_then() -> None:
+    both = console()
+    assert shown(both, Event.DAEMON_STARTED).splitlines() == [*BANNER, "checking types…"]
+    with pytest.raises(structlog.DropEvent):
+        shown(both, Event.ENDPOINT_OPENED, url=URL)
+
+
+def test_without_a_check_there_is_nothing_to_wait_for() -> None:
+    assert shown(console(check=False), Event.DAEMON_STARTED).splitlines() == BANNER
+
+
+def test_of_a_workflow_that_is_not_valid_at_the_start_it_is_shown_once_it_answers() -> None:
+    specs = [SPEC, None]
+    both = DevConsole(specs.pop, url=URL, check=True, colour=False)
+    with pytest.raises(structlog.DropEvent):
+        shown(both, Event.DAEMON_STARTED)
+    assert shown(both, Event.ENDPOINT_OPENED, url=URL).splitlines() == BANNER
+
+
+def test_one_that_is_edited_before_it_answers_is_shown_again() -> None:
+    specs = [replace(SPEC, version="1.3"), SPEC]
+    both = DevConsole(specs.pop, url=URL, check=True, colour=False)
+    shown(both, Event.DAEMON_STARTED)
+    assert shown(both, Event.ENDPOINT_OPENED, url=URL).splitlines() == ["hello 1.3", *BANNER[1:]]
 
 
 def test_of_a_workflow_that_has_become_invalid_since_only_the_address_is_shown() -> None:
-    assert shown(console(None), Event.ENDPOINT_OPENED, url="http://127.0.0.1:1") == "http://127.0.0.1:1"
+    assert shown(console(None), Event.ENDPOINT_OPENED, url=URL) == URL
 
 
 def test_an_edit_that_is_undone_is_shown_as_what_runs_as_before() -> None:
@@ -114,6 +142,5 @@ def test_the_steps_to_an_outcome_are_not_shown() -> None:
 
 
 def test_colours_are_for_terminals_that_want_them() -> None:
-    coloured = DevConsole(lambda: SPEC, colour=True)
-    assert "\x1b[" in shown(coloured, Event.ROLLOUT_COMPLETE)
+    assert "\x1b[" in shown(console(colour=True), Event.ROLLOUT_COMPLETE)
     assert "\x1b[" not in shown(console(), Event.ROLLOUT_COMPLETE)
