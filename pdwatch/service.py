@@ -43,6 +43,7 @@ class ServiceReport:
         self._changed = asyncio.Event()
         self._changed.set()
         self._ready = False
+        self._told: str | None = None
         self._hung: tuple[str, ...] = ()
 
     def changed(self) -> None:
@@ -60,8 +61,9 @@ class ServiceReport:
             await self.ready()
 
     async def ready(self) -> None:
-        """Tell that the first sync is done."""
+        """Tell that the first sync is done, and first what came of it: whoever waited for that asks next."""
         self._ready = True
+        await self._tell_line()
         await self._systemd.ready()
         self.changed()
 
@@ -76,19 +78,21 @@ class ServiceReport:
             group.create_task(self._feed_watchdog(), name="feed systemd's watchdog")
 
     async def _tell_status(self) -> None:
-        told = None
         while True:
             await self._changed.wait()
             self._changed.clear()
-            line = summary(map(standing, self._tracked))
-            if self._hung:
-                line = f"hung: {', '.join(self._hung)}"
-            elif not self._ready:
-                line = f"first sync, {line}"
-            if line != told:
-                await self._systemd.status(line)
-                told = line
+            await self._tell_line()
             await asyncio.sleep(STATUS_S)
+
+    async def _tell_line(self) -> None:
+        line = summary(map(standing, self._tracked))
+        if self._hung:
+            line = f"hung: {', '.join(self._hung)}"
+        elif not self._ready:
+            line = f"first sync, {line}"
+        if line != self._told:
+            self._told = line
+            await self._systemd.status(line)
 
     async def _feed_watchdog(self) -> None:
         while True:

@@ -158,7 +158,7 @@ async def test_until_the_first_sync_it_asks_for_patience_and_after_it_the_watchd
         world.systemd.told.clear()
         await world.report.ready()
         await asyncio.sleep(60)
-    assert world.systemd.told == ["ready", "watching 0 workflows", "alive", "alive"]
+    assert world.systemd.told == ["watching 0 workflows", "ready", "alive", "alive"]
 
 
 @pytest.mark.looptime
@@ -183,7 +183,7 @@ async def test_the_status_is_told_when_it_has_changed_and_only_then():
         for _ in range(3):
             world.report.changed()
             await asyncio.sleep(1)
-    assert world.systemd.told[-2:] == ["watching 0 workflows", "watching 1 workflow: 1 checking"]
+    assert world.systemd.told[-2:] == ["ready", "watching 1 workflow: 1 checking"]
 
 
 @pytest.mark.looptime

@@ -49,9 +49,9 @@ async def test_a_start_is_ready_after_the_first_sync_and_a_stop_is_told(tmp_path
     with systemd(tmp_path) as socket:
         async with running_daemon(broken(tmp_path), environment=service(tmp_path, socket)) as daemon:
             await socket.until("READY")
+            told_before = [message["STATUS"] for message in socket.messages if "STATUS" in message]
+            assert told_before[-1] == "watching 1 workflow: 1 invalid"
             await daemon.until("daemon.synced")
-            while (await socket.until("STATUS"))["STATUS"] != "watching 1 workflow: 1 invalid":
-                pass
             await socket.until("WATCHDOG")
             assert await daemon.stop() == 0
         socket.pending()
