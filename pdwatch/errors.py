@@ -86,6 +86,12 @@ class NotWrittenError(PdwatchError):
     """A directory or file of the user's could not be written."""
 
 
+class LogUnreadableError(PdwatchError):
+    """The daemon's log is another user's alone."""
+
+    retryable = False
+
+
 class UnreadablePathError(PdwatchError):
     """Deno's flags can't name a path that engines have to read."""
 

@@ -14,6 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pdwatch.paths import home
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -24,7 +26,7 @@ def default_log_file(environ: Mapping[str, str]) -> Path:
     """Return where the log is that nobody named: systemd's state directory, else the user's (XDG)."""
     given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     configured = environ.get("XDG_STATE_HOME", "")  # a relative one is to be ignored (XDG base directories)
-    user = Path(configured) if configured.startswith("/") else Path.home() / ".local/state"
+    user = Path(configured) if configured.startswith("/") else home() / ".local/state"
     return (Path(given) if given else user / "pdwatch") / NAME
 
 

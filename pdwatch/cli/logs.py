@@ -13,7 +13,7 @@ from pdwatch.cli.options import ALL, LineCountType, SinceType, WorkflowNameType
 from pdwatch.cli.setting_flags import CONFIG, settings_of
 from pdwatch.core.log_records import Query, select_last
 from pdwatch.core.suggestion import did_you_mean
-from pdwatch.errors import NotFoundError, SettingsError
+from pdwatch.errors import LogUnreadableError, NotFoundError, SettingsError
 from pdwatch.log_format import RecordFormat, record_renderer
 from pdwatch.logs import LogLevel
 
@@ -65,6 +65,7 @@ def command(
     \b
     Exit codes:
       0  shown, or followed until Ctrl-C
+      1  the log is another user's
       2  a flag or the settings are wrong
       3  there is no journalctl on this machine
       4  there is no log, or nothing of such a workflow in it
@@ -114,15 +115,21 @@ def _show_files(
     from pdwatch.adapters.log_file import log_files  # noqa: PLC0415
     from pdwatch.adapters.log_reader import LogReader  # noqa: PLC0415
 
-    if not log_files(path):
-        raise NotFoundError(
-            f"there is no log at {path}",
-            remedy="the daemon writes one: `pdwatch run DIR`; `--journal` looks in systemd's journal",
-        )
-    with LogReader(path) as reader:
-        _show_last(reader.newest_first(), query, show, lines=lines)
-        for records in reader.appended() if follow else ():
-            show(filter(query.wants, records))
+    try:
+        if not log_files(path):
+            raise NotFoundError(
+                f"there is no log at {path}",
+                remedy="the daemon writes one: `pdwatch run DIR`; `--journal` looks in systemd's journal",
+            )
+        with LogReader(path) as reader:
+            _show_last(reader.newest_first(), query, show, lines=lines)
+            for records in reader.appended() if follow else ():
+                show(filter(query.wants, records))
+    except PermissionError as error:
+        raise LogUnreadableError(
+            f"{error.filename} can't be read: {error.strerror}",
+            remedy="only the user that the daemon runs as can read its log: ask as that user",
+        ) from error
 
 
 def _show_journal(

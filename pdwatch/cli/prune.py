@@ -15,6 +15,7 @@ from pdwatch.cli.options import CONTEXT, OUTPUT, NamespaceType
 from pdwatch.core.retention import KEPT_IMAGES, Pruned, orphaned, surplus
 from pdwatch.core.suggestion import did_you_mean
 from pdwatch.errors import ForbiddenError, NotFoundError
+from pdwatch.paths import is_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,8 +82,8 @@ def command(targets: Sequence[str], **flags: Any) -> None:
     from pdwatch.cli.defaults import with_defaults  # noqa: PLC0415  # `--help` needs no settings
 
     flags = with_defaults(flags)
-    directories = [Path(target) for target in targets if Path(target).is_dir()]
-    names = [target for target in targets if not Path(target).is_dir()]
+    directories = [Path(target) for target in targets if is_directory(Path(target))]
+    names = [target for target in targets if not is_directory(Path(target))]
     asyncio.run(_prune(_Flags(directories=directories, names=names, **flags)))
 
 

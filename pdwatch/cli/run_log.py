@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdwatch.adapters.journal import is_journal
 from pdwatch.adapters.log_file import LogFile, default_log_file
 from pdwatch.cli.console import coloured
 from pdwatch.logs import Event, EventLog, FileOutput, configure
+from pdwatch.paths import expanded
 from pdwatch.settings.model import AUTO, NONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from pdwatch.settings import LogSettings
 
@@ -22,7 +23,7 @@ def log_path(settings: LogSettings, environ: Mapping[str, str]) -> Path | None:
     """Return the log file that the settings name; None when there is to be none."""
     if settings.file == NONE:
         return None
-    return default_log_file(environ) if settings.file == AUTO else Path(settings.file).expanduser()
+    return default_log_file(environ) if settings.file == AUTO else expanded(settings.file)
 
 
 class RunLog:

@@ -13,6 +13,7 @@ from pdwatch.core.fixtures import WHOLE
 from pdwatch.core.sources import WORKFLOW_FILE
 from pdwatch.core.suggestion import did_you_mean
 from pdwatch.errors import NotFoundError
+from pdwatch.paths import is_directory, may_be_there
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +52,7 @@ async def selection(source: SourceReader, targets: Sequence[Path]) -> Mapping[Pa
     """
     found: dict[Path, Subjects] = {}
     for target in targets:
-        if target.is_dir():
+        if is_directory(target):
             for root in await workflows_below(source, target):
                 found[root] = Subjects(None)
         else:
@@ -78,7 +79,7 @@ async def workflows_below(source: SourceReader, directory: Path) -> frozenset[Pa
 
 def _workflow_above(target: Path) -> Path:
     root = Path(os.path.realpath(target.parent))
-    if not (root / WORKFLOW_FILE).is_file():
+    if not may_be_there(root / WORKFLOW_FILE):
         raise NotFoundError(
             f"{click.format_filename(target)} is neither a directory nor a node of a workflow",
             remedy=f"name a directory at or above a {WORKFLOW_FILE}, or DIR/NODE",

@@ -17,6 +17,7 @@ from pdwatch.core.model import TargetName
 from pdwatch.core.retention import KEPT_IMAGES
 from pdwatch.errors import SettingsError
 from pdwatch.logs import LogFormat, LogLevel
+from pdwatch.paths import expanded
 
 
 def _dns_label(value: str) -> str:
@@ -36,7 +37,7 @@ def _registry(value: str) -> str:
 
 
 def _log_file(value: str) -> str:
-    if value not in (AUTO, NONE) and not Path(value).expanduser().is_absolute():
+    if value not in (AUTO, NONE) and not expanded(value).is_absolute():
         raise PydanticCustomError("log_file", "must be auto, none or an absolute path")
     return value
 
@@ -48,9 +49,10 @@ def _listen(value: str) -> str:
 
 
 def _absolute(value: Path) -> Path:
-    if not value.expanduser().is_absolute():
+    path = expanded(value)
+    if not path.is_absolute():
         raise PydanticCustomError("absolute", "must be an absolute path")
-    return value.expanduser()
+    return path
 
 
 AUTO, NONE = "auto", "none"
@@ -198,4 +200,4 @@ class Settings(Section):
 
 def resolved(path: Path) -> Path:
     """Return a root's path, absolute and with ``~`` and links resolved."""
-    return Path(os.path.realpath(os.path.expanduser(path)))  # noqa: PTH111  # it takes ~nobody as it is
+    return Path(os.path.realpath(expanded(path)))

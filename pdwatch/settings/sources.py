@@ -10,6 +10,7 @@ from pdwatch.core.suggestion import did_you_mean
 from pdwatch.core.yaml_document import EMPTY, read_document
 from pdwatch.core.yaml_tree import Position, YamlMapping, YamlSequence, YamlValue, plain
 from pdwatch.errors import SettingsError
+from pdwatch.paths import expanded, home, may_be_there
 from pdwatch.settings.keys import CONFIG_VARIABLE, KEYS, PREFIX
 
 if TYPE_CHECKING:
@@ -122,20 +123,20 @@ def find_file(environ: Mapping[str, str]) -> Path | None:
     """
     named = environ.get(CONFIG_VARIABLE)
     if named:
-        path = Path(named).expanduser()
-        if not path.exists():
+        path = expanded(named)
+        if not may_be_there(path):
             raise SettingsError(
                 f"{CONFIG_VARIABLE}={named}: there is no such file",
                 remedy="correct the variable, or unset it",
             )
         return path
-    return next((path for path in places(environ) if path.exists()), None)
+    return next((path for path in places(environ) if may_be_there(path)), None)
 
 
 def places(environ: Mapping[str, str]) -> Sequence[Path]:
     """Return where a settings file is looked for that nobody named: the user's place, then the system's."""
     configured = environ.get("XDG_CONFIG_HOME", "")  # a relative one is to be ignored (XDG base directories)
-    user = Path(configured) if configured.startswith("/") else Path.home() / ".config"
+    user = Path(configured) if configured.startswith("/") else home() / ".config"
     return (user / "pdwatch" / "pdwatch.yaml", SYSTEM_FILE)
 
 
@@ -206,9 +207,9 @@ def _from(directory: Path, roots: Any) -> Any:
         case [*entries]:
             return [_from(directory, entry) for entry in entries]
         case str():
-            return directory / Path(roots).expanduser()
+            return directory / expanded(roots)
         case {"path": str(path), **others}:
-            return {"path": directory / Path(path).expanduser(), **others}
+            return {"path": directory / expanded(path), **others}
         case _:
             return roots
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import errno
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -18,7 +20,6 @@ from tests.adapters.scripted_server import OK, answer, scripted_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("nothing_around_us")
 CANARY = "canary-9f8e7d6c"
@@ -35,6 +36,18 @@ class TestFindingTheCluster:
     async def test_a_kubeconfig_that_is_named_and_missing_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=r"missing\.yaml"):
             await connect(kubeconfig=tmp_path / "missing.yaml").__aenter__()
+
+    async def test_a_kubeconfig_that_may_not_be_read_is_told_not_passed_over(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = kubeconfig(tmp_path / "another-user-s", "https://from.there:6443")
+
+        def refuse(path: Path, *_: object) -> NoReturn:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        monkeypatch.setattr(Path, "open", refuse)
+        with pytest.raises(SettingsError, match=r"another-user-s can't be read: Permission denied"):
+            await connect(kubeconfig=file).__aenter__()
 
     async def test_the_home_directory_s_kubeconfig_is_used(self, tmp_path: Path) -> None:
         (tmp_path / "home" / ".kube").mkdir(parents=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from pdwatch.cli.main import cli
+from pdwatch.errors import ExitCode, LogUnreadableError
 from tests.cli.command import Ended, pdwatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 NOW = datetime.now(UTC)
 DIGEST = "sha256:" + "ab" * 32
@@ -105,6 +108,26 @@ async def test_a_log_that_is_not_there_is_told_with_its_place(tmp_path: Path):
     assert ended.status == 4
     assert f"there is no log at {tmp_path}/pdwatch/pdwatch.log" in ended.err
     assert "pdwatch run DIR" in ended.err
+
+
+@pytest.mark.parametrize("refusing", ["iterdir", "open"], ids=["directory", "file"])
+def test_a_log_of_another_user_is_told(
+    environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, refusing: str
+):
+    """Played, since nothing is refused to root."""
+
+    def refuse(path: Path, *_: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(Path, refusing, refuse)
+    with pytest.raises(
+        LogUnreadableError, match=r"state/pdwatch.* can't be read: Permission denied"
+    ) as caught:
+        cli(["logs", "--file"], standalone_mode=False)
+    assert caught.value.exit_code is ExitCode.FAILED
+    assert "as that user" in (caught.value.remedy or "")
 
 
 async def test_a_file_that_the_settings_turn_off_is_told(environ: Mapping[str, str]):

@@ -111,6 +111,10 @@ async def test_sighup_reloads_tells_what_has_to_wait_and_a_bad_file_leaves_the_o
             "settings.invalid",
             message=f"{file}:3:1: namespce: is not a setting; did you mean namespace?",
         )
+        save(file, settings | {"roots": ["~no-such-user/workflows"]})
+        await daemon.until(
+            "settings.invalid", message=f"{tmp_path}/~no-such-user/workflows is not a directory"
+        )
         say(hello, "second")
         await daemon.until("rollout.complete", since=since, workflow="hello", namespace=namespace)
         since = daemon.mark

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdwatch.errors import DockerError, DockerUnavailableError, SettingsError
+from pdwatch.paths import home, is_socket
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +38,7 @@ def docker_config(environ: Mapping[str, str] | None = None) -> Mapping[str, Any]
         SettingsError: It can't be read; the message never shows its content, which holds credentials.
     """
     environ = os.environ if environ is None else environ
-    path = Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+    path = Path(environ.get("DOCKER_CONFIG") or home() / ".docker") / "config.json"
     try:
         config = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -67,8 +68,8 @@ def find_endpoint(environ: Mapping[str, str] | None = None) -> Endpoint:
         return Endpoint(context=context, origin=f"Docker context {context}")
     runtime = environ.get("XDG_RUNTIME_DIR")
     rootless = [Path(runtime) / "docker.sock"] if runtime else []
-    candidates = [DEFAULT_SOCKET, *rootless, Path.home() / ".docker/run/docker.sock"]
-    socket = next((path for path in candidates if path.is_socket()), DEFAULT_SOCKET)
+    candidates = [DEFAULT_SOCKET, *rootless, home() / ".docker/run/docker.sock"]
+    socket = next(filter(is_socket, candidates), DEFAULT_SOCKET)
     return Endpoint(url=f"unix://{socket}", origin="DOCKER_HOST is not set")
 
 

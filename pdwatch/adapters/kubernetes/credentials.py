@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pdwatch.adapters.kubernetes.library import library
 from pdwatch.errors import SettingsError, UnauthorizedError
+from pdwatch.paths import expanded, home, may_be_there
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,7 @@ async def load_credentials(*, context: str | None, kubeconfig: str | os.PathLike
         UnauthorizedError: The credential plugin fails or does not answer.
     """
     paths = _kubeconfig_paths(kubeconfig)
-    if any(path.exists() for path in paths):
+    if any(map(may_be_there, paths)):
         return await _from_kubeconfig(paths, context)
     if kubeconfig is None and context is None and (SERVICE_ACCOUNT / "token").exists():
         return _from_service_account()
@@ -83,9 +84,9 @@ def _kubeconfig_paths(kubeconfig: str | os.PathLike[str] | None) -> list[Path]:
     given = os.fspath(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG", "")
     names = [name for name in given.split(os.pathsep) if name]
     if names:
-        return [Path(name).expanduser() for name in names]
+        return [expanded(name) for name in names]
     credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), CREDENTIAL)
-    return [credential if credential.exists() else Path.home() / ".kube" / "config"]
+    return [credential if credential.exists() else home() / ".kube" / "config"]
 
 
 def _from_service_account() -> Credentials:
@@ -112,6 +113,7 @@ def _from_service_account() -> Credentials:
 async def _from_kubeconfig(paths: Sequence[Path], context: str | None) -> Credentials:
     # The library logs what it raises as well, and that with tokens in it.
     logging.getLogger("kubernetes_asyncio").setLevel(logging.CRITICAL)
+    _require_readable(paths)
     shown = os.pathsep.join(map(str, paths))
     configuration = library().Configuration()
     user: dict[str, Any] = {}
@@ -137,6 +139,17 @@ async def _from_kubeconfig(paths: Sequence[Path], context: str | None) -> Creden
         namespace=chosen["context"].get("namespace") or "default",
         expires_at=getattr(loader, "exec_plugin_expiry", None),
     )
+
+
+def _require_readable(paths: Sequence[Path]) -> None:
+    for path in filter(may_be_there, paths):
+        try:
+            path.open("rb").close()
+        except OSError as error:  # the library passes over it
+            raise SettingsError(
+                f"{path} can't be read: {error.strerror}",
+                remedy="only its owner may: run pdwatch as that user",
+            ) from error
 
 
 def _chosen_user(config: dict[str, Any], context: str | None, shown: str) -> dict[str, Any]:
