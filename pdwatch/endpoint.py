@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from pdwatch.adapters.http.app import http_app
+from pdwatch.adapters.http.app import http_app, http_runner
 from pdwatch.adapters.http.feed import EventFeed
 from pdwatch.adapters.http.sockets import bind_tcp, bind_unix, default_socket
 from pdwatch.adapters.prometheus import Metrics
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 LAG_SAMPLE_S = 1.0
 """How often the event loop's lag is measured."""
-_SHUTDOWN_S = 1.0
-"""How long answers under way may take once the daemon ends."""
 
 
 class Endpoint:
@@ -71,7 +69,7 @@ class Endpoint:
         self._state.work = queue
         listen = parse_listen(settings.listen) if settings.listen else None
         app = http_app(self._state, metrics=self._metrics, feed=self._feed, listen=listen)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        runner = http_runner(app)
         await runner.setup()
         path: Path | None = None
         try:

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from pdwatch.adapters.http.app import http_app
+from pdwatch.adapters.http.app import http_app, http_runner
 from pdwatch.adapters.http.client import daemon_at
 from pdwatch.adapters.http.feed import BACKLOG, KEPT, EventFeed
 from pdwatch.adapters.http.sockets import bind_tcp, bind_unix, default_socket, find_sockets
@@ -91,7 +91,7 @@ async def endpoint(tmp_path: Path) -> AsyncIterator[Endpoint]:
     ) as session:
         endpoint = Endpoint(path=path, session=session)
         app = http_app(endpoint.state, metrics=Metrics(endpoint.state), feed=endpoint.feed, heartbeat_s=0.05)
-        runner = web.AppRunner(app, shutdown_timeout=1)
+        runner = http_runner(app)
         await runner.setup()
         try:
             await web.SockSite(runner, bind_unix(path)).start()
@@ -167,6 +167,28 @@ async def test_metrics_come_as_prometheus_expects(endpoint: Endpoint):
 async def test_a_foreign_host_is_refused_everywhere(endpoint: Endpoint, path: str):
     status, document = await endpoint.get(path, Host="evil.example:9464")
     assert (status, "Host" in document["error"]) == (421, True)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /healthz HTTP/1.0\r\n\r\n", b"421"),
+        (b"GET /healthz HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n", b"400"),
+        (b"GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"421"),
+        (b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", b"400"),
+        (b"\x16\x03\x01 no HTTP\r\n\r\n", b"400"),
+    ],
+    ids=["no host", "no host in 1.1", "two hosts", "another host in the URL", "too long", "no HTTP"],
+)
+async def test_what_is_no_request_to_us_is_refused_without_a_word_in_the_log(
+    endpoint: Endpoint, request_: bytes, status: bytes, caplog: pytest.LogCaptureFixture
+):
+    reader, writer = await asyncio.open_unix_connection(str(endpoint.path))
+    writer.write(request_)
+    assert (await reader.readline()).split()[1] == status
+    writer.close()
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from aiohttp.hdrs import METH_GET
+from aiohttp.hdrs import HOST, METH_GET
+from aiohttp.http_exceptions import HttpProcessingError
 
 from pdwatch.adapters.prometheus import CONTENT_TYPE
 from pdwatch.core.listen import host_allowed
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S = 15.0
 """How often a silent stream of events shows that it lives."""
+_SHUTDOWN_S = 1.0
+"""How long answers under way may take once the daemon ends."""
 _SAFE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -45,7 +49,8 @@ def http_app(
 
     @web.middleware
     async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not host_allowed(request.host, listen):
+        # Without a header `request.host` is the name of this machine, for which it waits for DNS.
+        if HOST not in request.headers or not host_allowed(request.host, listen):
             return _refused(421, "this Host is none of pdwatch's: use localhost or the address itself")
         if request.method != METH_GET:
             return _refused(405, "there is nothing to change here: GET is all", Allow=METH_GET)
@@ -62,6 +67,19 @@ def http_app(
     ):
         app.router.add_get(path, answer, allow_head=False)
     return app
+
+
+def http_runner(app: web.Application) -> web.AppRunner:
+    """Return what serves the application; it is quiet about requests, and about what is no request at all."""
+    log = logging.getLogger("aiohttp.server")
+    log.addFilter(_is_ours)
+    return web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=_SHUTDOWN_S)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Tell a defect of pdwatch from what somebody sends that is not HTTP, which is answered with 400."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
 
 
 class _Answers:
