@@ -8,6 +8,7 @@ import click
 import yaml
 
 from pdwatch.cli.console import print_json
+from pdwatch.cli.run import command as run_command
 from pdwatch.cli.setting_flags import given_flags, setting_flags, settings_of
 from pdwatch.settings.keys import KEYS
 from pdwatch.settings.schema import settings_schema
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdwatch.settings import Effective
+
+_RUN = "PDWATCH_RUN"
+_WIDEST = 40
+"""A longer value, as of several roots, widens no other row."""
 
 
 @click.group(name="config")
@@ -36,9 +41,9 @@ def show(config: Path | None, output: str, **_: Any) -> None:
     file is that of --config, of $PDWATCH_CONFIG, $XDG_CONFIG_HOME/pdwatch/pdwatch.yaml (default:
     ~/.config/pdwatch/pdwatch.yaml) or /etc/pdwatch/pdwatch.yaml: the first that there is.
 
-    Takes the flags of `pdwatch run`. With --output yaml stdout gets a settings file, each key with its origin
-    as a comment; with --output json one object: file (null when there is none), settings, and origins by
-    dotted key.
+    Takes the flags of `pdwatch run`, and minds its variables, such as PDWATCH_RUN_BUILDS. With --output yaml
+    stdout gets a settings file, each key with its origin as a comment; with --output json one object: file
+    (null when there is none), settings, and origins by dotted key.
 
     \b
     Exit codes:
@@ -51,7 +56,9 @@ def show(config: Path | None, output: str, **_: Any) -> None:
       PDWATCH_NAMESPACE=dev pdwatch config show --builds 4
       pdwatch config show -o yaml > ~/.config/pdwatch/pdwatch.yaml
     """  # noqa: D301  # click's mark is the character, not the letters
-    effective = settings_of(config, given_flags(click.get_current_context()))
+    run = run_command.make_context("pdwatch run", [], auto_envvar_prefix=_RUN)
+    flags = {**given_flags(run), **given_flags(click.get_current_context())}
+    effective = settings_of(config or run.params["config"], flags)
     settings = effective.settings.model_dump(mode="json", exclude_unset=False)
     settings["roots"] = [
         root.model_dump(mode="json", exclude_unset=True) for root in effective.settings.roots
@@ -78,7 +85,7 @@ def schema() -> None:
 
 def _table(settings: Mapping[str, Any], effective: Effective) -> Iterator[str]:
     rows = [(name, _flow(_value(settings, name)), effective.origins[name]) for name in KEYS]
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    widths = [max(len(row[column]) for row in rows if len(row[column]) <= _WIDEST) for column in (0, 1)]
     for name, value, origin in rows:
         yield f"{name:{widths[0]}}  {value:{widths[1]}}  {origin}"
 

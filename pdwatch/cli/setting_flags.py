@@ -143,7 +143,8 @@ def _variables_of_flags() -> Iterator[str]:
 
 
 def _variables(command: click.Command, prefix: str) -> Iterator[str]:
-    yield from (_variable(parameter, prefix) for parameter in command.params)
+    options = (parameter for parameter in command.params if isinstance(parameter, click.Option))
+    yield from (_variable(option, prefix) for option in options)
     if isinstance(command, click.Group):
         for name, below in command.commands.items():
             yield from _variables(below, f"{prefix}_{name.upper().replace('-', '_')}")

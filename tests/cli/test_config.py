@@ -53,6 +53,29 @@ async def test_as_text_it_is_a_table_of_key_value_and_origin(tmp_path: Path):
     assert ["log.level", "info", "default"] in rows
 
 
+async def test_variables_of_the_flags_of_run_hold_as_they_do_for_run(tmp_path: Path):
+    environ = {
+        "XDG_CONFIG_HOME": str(tmp_path),
+        "PDWATCH_BUILDS": "4",
+        "PDWATCH_RUN_BUILDS": "5",
+        "PDWATCH_RUN_CHECK": "0",
+        "PDWATCH_RUN_RESYNC": "7",
+    }
+    ended = await pdwatch("config", "show", "--resync=9", environ=environ)
+    rows = [line.split() for line in ended.out.splitlines()]
+    assert ["builds", "5", "PDWATCH_RUN_BUILDS"] in rows
+    assert ["type_check", "false", "PDWATCH_RUN_CHECK"] in rows
+    assert ["resync_s", "9.0", "--resync"] in rows
+    ended = await pdwatch("config", "show", environ=environ | {"PDWATCH_RUN_BUILDS": "many"})
+    assert (ended.status, ended.err.splitlines()[0]) == (2, "Usage: pdwatch run [OPTIONS] [DIR]...")
+
+
+async def test_a_long_value_widens_no_other_row(tmp_path: Path):
+    roots = [f"{tmp_path}/{number}" for number in range(3)]
+    ended = await pdwatch("config", "show", *roots, environ={"XDG_CONFIG_HOME": str(tmp_path)})
+    assert {len(line) <= 80 for line in ended.out.splitlines() if not line.startswith("roots")} == {True}
+
+
 async def test_as_yaml_it_is_a_settings_file_that_says_the_same(tmp_path: Path):
     file = written(
         tmp_path, "roots: [/w, {path: /x, secrets: true}]\nlog: {level: debug}\nregistry: r.io/a\n"
@@ -66,11 +89,13 @@ async def test_as_yaml_it_is_a_settings_file_that_says_the_same(tmp_path: Path):
 async def test_every_problem_is_told_and_a_variable_that_means_nothing_is_a_warning(tmp_path: Path):
     file = written(tmp_path, "builds: 0\nnamespace: X_\n")
     environ = {"XDG_CONFIG_HOME": str(tmp_path), "PDWATCH_RESYNC_S": "never", "PDWATCH_RUN_BUILD": "2"}
+    environ["PDWATCH_RUN_DIRECTORIES"] = "/w"  # DIR is no flag
     ended = await pdwatch("config", "show", "--builds=99", environ=environ)
     no_variable = "no variable of pdwatch and has no effect"
     assert ended.status == 2
     assert ended.err.splitlines() == [
         f"warning: PDWATCH_RUN_BUILD is {no_variable}; did you mean PDWATCH_RUN_BUILDS?",
+        f"warning: PDWATCH_RUN_DIRECTORIES is {no_variable}; did you mean PDWATCH_RUN_SECRETS?",
         f"error: {file}:1:1: builds: must be greater than or equal to 1",
         f"{file}:2:1: namespace: a namespace has up to 63 of a-z, 0-9 and '-'",
         "PDWATCH_RESYNC_S: must be a number",
