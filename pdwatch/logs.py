@@ -64,6 +64,7 @@ class Event(StrEnum):
     ROLLOUT_DEGRADED = "rollout.degraded"
     ENDPOINT_OPENED = "endpoint.opened"
     ENGINE_OUTPUT = "engine.output"
+    CHECKER_LOST = "checker.lost"
     WATCH_LISTED = "watch.listed"
     WATCH_RELISTED = "watch.relisted"
     WATCH_DISCONNECTED = "watch.disconnected"
@@ -146,6 +147,7 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.ROLLOUT_DEGRADED: _spec(_ROLLOUT, logging.WARNING),
     Event.ENDPOINT_OPENED: _spec("url"),
     Event.ENGINE_OUTPUT: _spec("node run_id message detail"),
+    Event.CHECKER_LOST: _spec("message", logging.WARNING),
     Event.WATCH_LISTED: _spec("resource count", logging.DEBUG),
     Event.WATCH_RELISTED: _spec("resource count reason"),
     Event.WATCH_RESUMED: _spec("resource"),

@@ -41,9 +41,12 @@ def diagnostics(output: str, *, status: int) -> tuple[Diagnostic, ...]:
 
 
 def _failure(status: int) -> str:
-    if status > 0:
-        return "Deno's check failed"
-    return f"Deno's check was ended by signal {-status}: {signal.strsignal(-status)}"
+    return "Deno's check failed" if status > 0 else f"Deno's check was {killed(status)}"
+
+
+def killed(status: int) -> str:
+    """Say what ended a process whose exit status is negative: ``ended by signal 9: Killed``."""
+    return f"ended by signal {-status}: {signal.strsignal(-status)}"
 
 
 def _diagnostic(part: str) -> Diagnostic:

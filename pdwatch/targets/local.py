@@ -48,7 +48,7 @@ async def local_target(
     log = log.bind(target="local")
     deno = find_deno()
     with stage_area() as area:
-        type_check = TypeCheck(area, deno=deno) if check else None
+        type_check = TypeCheck(area, deno=deno, log=log) if check else None
         stages = Stages(area, engine=engine_files(), check=type_check)
         cluster = LocalCluster(stages, area=area, deno=deno, port=port, notify=notify, log=log, jitter=jitter)
 

@@ -21,7 +21,9 @@ from pdwatch.adapters.local.stages import Stage
 from pdwatch.adapters.local.staging import stage
 from pdwatch.adapters.local.type_check import TypeCheck
 from pdwatch.errors import BuildFailedError
+from pdwatch.logs import Event
 from tests.e2e.dev import children
+from tests.recording_log import RecordingLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,6 +52,7 @@ class Saves:
     root: Path
     area: Path
     check: TypeCheck
+    log: RecordingLog
     full: list[str] = field(default_factory=list)
     """The text of the node at each full check."""
     made: int = 0
@@ -67,12 +70,18 @@ class Saves:
 
 
 @pytest.fixture
-async def saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Saves]:
+def deno() -> Path:
+    return find_deno()
+
+
+@pytest.fixture
+async def saves(tmp_path: Path, deno: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Saves]:
     root, area = tmp_path / "hello", tmp_path / "area"
     for directory in (root / "nodes", root / "lib", area):
         directory.mkdir(parents=True)
     (root / "workflow.yaml").write_text(WORKFLOW)
-    saves = Saves(root, area, TypeCheck(area, deno=find_deno()))
+    log = RecordingLog()
+    saves = Saves(root, area, TypeCheck(area, deno=deno, log=log), log)
 
     async def counted(stage: Stage, *, deno: Path) -> None:
         saves.full.append((stage.app / "nodes/greet.ts").read_text())
@@ -148,7 +157,7 @@ async def test_another_configuration_has_the_full_check_decide(saves: Saves):
         await saves.save(greet=f"const unused = 1;\n{GOOD}")
 
 
-async def test_a_server_that_was_killed_is_replaced_after_the_next_save(saves: Saves):
+async def test_a_server_that_was_killed_is_told_of_and_replaced_after_the_next_save(saves: Saves):
     await saves.save(greet=GOOD, word=WORD)
     await saves.check.is_warm.wait()
     os.kill(server(), signal.SIGKILL)
@@ -156,3 +165,31 @@ async def test_a_server_that_was_killed_is_replaced_after_the_next_save(saves: S
     await saves.check.is_warm.wait()
     await saves.save(word='export const word = "two";\n')
     assert len(saves.full) == 2
+    (told,) = saves.log.named(Event.CHECKER_LOST)
+    assert told["message"].startswith("Deno's language server was ended by signal 9: Killed; saves are")
+
+
+async def test_one_that_is_replaced_for_another_workflow_is_not_lost(saves: Saves):
+    await saves.save(greet=GOOD, word=WORD)
+    await saves.check.is_warm.wait()
+    (saves.root / "deno.json").write_text('{"compilerOptions": {"noUnusedLocals": true}}')
+    await saves.save()
+    await saves.check.is_warm.wait()
+    assert saves.log.lines == []
+
+
+class TestWithoutALanguageServer:
+    @pytest.fixture
+    def deno(self, tmp_path: Path) -> Path:
+        """A Deno whose language server ends at once."""
+        program = tmp_path / "deno"
+        program.write_text(f'#!/bin/sh\n[ "$1" = lsp ] && exit 3\nexec {find_deno()} "$@"\n')
+        program.chmod(0o755)
+        return program
+
+    async def test_one_that_never_starts_is_told_of_once_and_each_save_is_checked_in_full(self, saves: Saves):
+        for text in ("one", "two", "three"):
+            await saves.save(greet=GOOD, word=f'export const word = "{text}";\n')
+        assert len(saves.full) == 3
+        (told,) = saves.log.named(Event.CHECKER_LOST)
+        assert "language server ended with status 3" in told["message"]

@@ -14,6 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from pdwatch.adapters.local.children import start_child
+from pdwatch.core.deno_check import killed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -33,7 +34,11 @@ MODULE_SUFFIXES = frozenset(_LANGUAGES)
 
 
 class LanguageServerError(Exception):
-    """The server has ended, or refuses a request."""
+    """The server can't be started, has ended, or refuses a request."""
+
+
+class LanguageServerEndedError(LanguageServerError):
+    """It has ended."""
 
 
 class LanguageServer:
@@ -46,7 +51,7 @@ class LanguageServer:
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._versions = count(1)
         self._texts: dict[str, str] = {}
-        self._ended = False
+        self._ended: asyncio.Future[LanguageServerEndedError] = asyncio.get_running_loop().create_future()
 
     async def initialize(self) -> None:
         """Introduce the client, as the protocol asks for.
@@ -83,14 +88,21 @@ class LanguageServer:
     async def listen(self) -> None:
         """Take in what the server says, until it ends."""
         assert self._child.stdout is not None
+        how = "is not listened to"
         try:
             while message := await _read(self._child.stdout):
                 self._take(message)
+            status = await self._child.wait()
+            how = f"was {killed(status)}" if status < 0 else f"ended with status {status}"
         finally:
-            self._ended = True
+            self._ended.set_result(LanguageServerEndedError(f"Deno's language server {how}"))
             for answer in self._answers.values():
                 if not answer.done():
-                    answer.set_exception(LanguageServerError("Deno's language server has ended"))
+                    answer.set_exception(self._ended.result())
+
+    async def end(self) -> LanguageServerEndedError:
+        """Wait until the server ends; return how it has."""
+        return await asyncio.shield(self._ended)
 
     def _show(self, texts: Mapping[str, str]) -> None:
         for path in self._texts.keys() - texts.keys():
@@ -114,8 +126,8 @@ class LanguageServer:
         return await self._request("textDocument/diagnostic", {"textDocument": {"uri": self._uri(path)}})
 
     async def _request(self, method: str, params: Mapping[str, Any]) -> Any:
-        if self._ended:
-            raise LanguageServerError("Deno's language server has ended")
+        if self._ended.done():
+            raise self._ended.result()
         number = next(self._ids)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
@@ -144,7 +156,7 @@ class LanguageServer:
         if answer is None or answer.done():
             return
         if "error" in message:
-            answer.set_exception(LanguageServerError(str(message["error"].get("message"))))
+            answer.set_exception(LanguageServerError(_refusal(message["error"])))
         else:
             answer.set_result(message.get("result"))
 
@@ -161,15 +173,17 @@ async def language_server(deno: Path, root: Path) -> AsyncIterator[LanguageServe
         root: The directory, which holds a ``deno.json``; the server reads there what it is not shown.
 
     Raises:
-        LanguageServerError: The server ended.
-        OSError: It can't be started.
+        LanguageServerError: It can't be started, or ended.
     """
-    child = await start_child(
-        [str(deno), "lsp"],
-        directory=root,
-        stdin=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    try:
+        child = await start_child(
+            [str(deno), "lsp"],
+            directory=root,
+            stdin=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError as error:
+        raise LanguageServerError(f"Deno's language server can't be started: {error.strerror}") from error
     server = LanguageServer(child, root)
     listening = asyncio.create_task(server.listen(), name=f"listen to language server {child.pid}")
     try:
@@ -180,6 +194,10 @@ async def language_server(deno: Path, root: Path) -> AsyncIterator[LanguageServe
             child.kill()  # it has nothing to save, and an orderly end takes it a while
         await child.wait()
         await listening
+
+
+def _refusal(error: Mapping[str, Any]) -> str:
+    return f"Deno's language server answers: {error.get('message')}"
 
 
 def _has_error(report: Any) -> bool:

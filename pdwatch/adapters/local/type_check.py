@@ -9,8 +9,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
 from pdwatch.adapters.local.full_check import full_check
-from pdwatch.adapters.local.language_server import MODULE_SUFFIXES, LanguageServerError, language_server
+from pdwatch.adapters.local.language_server import (
+    MODULE_SUFFIXES,
+    LanguageServerEndedError,
+    LanguageServerError,
+    language_server,
+)
 from pdwatch.core.sources import DEPENDENCIES
+from pdwatch.logs import Event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
     from pdwatch.adapters.local.language_server import LanguageServer
     from pdwatch.adapters.local.stages import Stage
     from pdwatch.core.model import SourceFile
+    from pdwatch.logs import EventLog
 
 _ANSWER_S, _START_S = 10.0, 120.0
 """A server that takes longer to answer, for the first time or again, is given up."""
@@ -49,9 +56,10 @@ class TypeCheck:
     Args:
         area: A private directory.
         deno: The program.
+        log: Where it is told that a server is lost.
     """
 
-    def __init__(self, area: Path, *, deno: Path) -> None:
+    def __init__(self, area: Path, *, deno: Path, log: EventLog) -> None:
         self._app = area / "checked"
         """A link to the stage that is looked at: the server must find every one at the same place."""
         self._deno = deno
@@ -63,6 +71,9 @@ class TypeCheck:
         self._passed: Stage | None = None
         self._renew = asyncio.Event()
         self._asked = False
+        self._log = log
+        self._lost = False
+        """Whether it was told that a server is lost, and none has been warm since."""
 
     async def require(self, stage: Stage) -> None:
         """Return when the stage passes.
@@ -86,8 +97,10 @@ class TypeCheck:
             assert self._passed is not None, "there is something to look at"
             try:
                 await self._serve(self._passed)
-            except (LanguageServerError, OSError, TimeoutError):
-                continue  # the next stage is checked in full, and has it started again
+            except (LanguageServerError, TimeoutError) as error:
+                self._tell_lost(error)
+            except OSError:
+                continue  # the stage was removed: the next one is checked in full, and has another started
             finally:
                 self._forget()
 
@@ -101,10 +114,28 @@ class TypeCheck:
                     assert self._passed is not None, "a stage that passed is never forgotten"
                     stage = self._passed
                     erroneous = await self._look(server, stage)
-            _require_agreement(stage, erroneous)
+            if not _agrees(stage, erroneous):
+                return
             self._warm = _Warm(setting=setting, server=server, tolerated=erroneous)
             self.is_warm.set()
-            await self._renewed_or_idle()
+            self._lost = False
+            await self._until_renewed(server)
+
+    async def _until_renewed(self, server: LanguageServer) -> None:
+        """Return when the server is to be replaced, or has not been asked for long.
+
+        Raises:
+            LanguageServerError: It has ended by itself.
+        """
+        ending = asyncio.create_task(server.end(), name="language server")
+        waiting = asyncio.create_task(self._renewed_or_idle(), name="renew language server")
+        try:
+            await asyncio.wait({ending, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ending.cancel()
+            waiting.cancel()
+        if ending.done() and not ending.cancelled():
+            raise ending.result()
 
     async def _renewed_or_idle(self) -> None:
         self._asked = True
@@ -122,8 +153,21 @@ class TypeCheck:
         try:
             async with asyncio.timeout(_ANSWER_S):
                 return await self._look(warm.server, stage) <= warm.tolerated
-        except (LanguageServerError, OSError, TimeoutError):
+        except (LanguageServerEndedError, OSError):
+            return False  # what has ended by itself is told where it is kept
+        except (LanguageServerError, TimeoutError) as error:
+            self._tell_lost(error)
             return False
+
+    def _tell_lost(self, error: Exception) -> None:
+        """Say once that the next save is checked in full, which takes longer and has another server started."""
+        if not self._lost:
+            self._lost = True
+            reason = (
+                error if isinstance(error, LanguageServerError) else "Deno's language server does not answer"
+            )
+            message = f"{reason}; saves are checked in full until another is ready"
+            self._log.emit(Event.CHECKER_LOST, message=message)
 
     async def _look(self, server: LanguageServer, stage: Stage) -> frozenset[str]:
         texts = await asyncio.to_thread(_texts, stage)
@@ -140,16 +184,14 @@ class TypeCheck:
         following.replace(self._app)
 
 
-def _require_agreement(stage: Stage, erroneous: frozenset[str]) -> None:
-    """Return unless a server finds errors where ``deno check`` has found none.
+def _agrees(stage: Stage, erroneous: frozenset[str]) -> bool:
+    """Tell whether a server finds no errors where ``deno check`` has found none.
 
-    Raises:
-        LanguageServerError: It does, or the stage was removed meanwhile, so that it has read nothing there.
+    It can't if the stage was removed meanwhile, so that it has read nothing there.
     """
     assert stage.snapshot.spec is not None, "only a valid snapshot is staged"
     nodes = {PurePosixPath(node.path).as_posix() for node in stage.snapshot.spec.nodes}
-    if nodes & erroneous or not stage.app.exists():
-        raise LanguageServerError("Deno's language server does not see what its check has passed")
+    return not nodes & erroneous and stage.app.exists()
 
 
 def _is_module(file: SourceFile) -> bool:
