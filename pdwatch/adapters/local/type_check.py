@@ -160,7 +160,7 @@ class TypeCheck:
             return False
 
     def _tell_lost(self, error: Exception) -> None:
-        """Say once that the next save is checked in full, which takes longer and has another server started."""
+        """Say once that the next save takes longer: it is checked in full, and has another server started."""
         if not self._lost:
             self._lost = True
             reason = (
