@@ -139,6 +139,12 @@ def _show_journal(
 
     with entries(newest_first()) as records:
         cursor = _show_last(records, query, show, lines=lines)
+    if cursor is None and not follow:
+        raise NotFoundError(
+            "the journal has nothing of pdwatch that you may read",
+            remedy="root and the groups adm and systemd-journal read the system's; "
+            "`--file` looks in pdwatch's own file",
+        )
     if follow:
         with entries(following(cursor)) as records:
             for record in filter(query.wants, records):

@@ -172,6 +172,18 @@ async def test_the_journal_is_read_and_followed_from_where_it_was_read_to(tmp_pa
     assert events(ended) == ["Started pdwatch.", "workflow.found", "rollout.complete"]
 
 
+async def test_a_journal_that_has_nothing_for_this_user_is_told(tmp_path: Path):
+    """journalctl says nothing of entries that the user may not read, and exits with 0."""
+    program = tmp_path / "bin/journalctl"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    ended = await pdwatch("logs", "--journal", environ={"PATH": f"{program.parent}:/usr/bin:/bin"})
+    assert ended.status == 4
+    assert "nothing of pdwatch that you may read" in ended.err
+    assert "systemd-journal" in ended.err
+
+
 async def test_without_journalctl_it_is_told(tmp_path: Path):
     ended = await pdwatch("logs", "--journal", environ={"PATH": str(tmp_path)})
     assert ended.status == 3
