@@ -132,6 +132,7 @@ async def _serve(
             clock=clock,
             heartbeats=heartbeats,
             removed=sites.removed,
+            using=sites.using,
         )
         queue = WorkQueue(reconciler.reconcile)
         watcher = FileWatcher(beat_s=settings.resync_s, heartbeats=heartbeats)

@@ -71,6 +71,7 @@ class Event(StrEnum):
     WATCH_RESUMED = "watch.resumed"
     TARGET_UNAVAILABLE = "target.unavailable"
     TARGET_RECOVERED = "target.recovered"
+    TARGET_CLOSED = "target.closed"
     CLUSTER_PINNED = "cluster.pinned"
     CLUSTER_UNIDENTIFIED = "cluster.unidentified"
     RECONCILE_FAILED = "reconcile.failed"
@@ -154,6 +155,7 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.WATCH_DISCONNECTED: _spec("resource reason message remedy retry_in_s", logging.WARNING),
     Event.TARGET_UNAVAILABLE: _spec("error message remedy retry_in_s", logging.ERROR),
     Event.TARGET_RECOVERED: _spec(),
+    Event.TARGET_CLOSED: _spec(),
     Event.CLUSTER_PINNED: _spec("context server uid"),
     Event.CLUSTER_UNIDENTIFIED: _spec("message remedy", logging.WARNING),
     Event.RECONCILE_FAILED: _spec(_FAILURE, logging.ERROR),

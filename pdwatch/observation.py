@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pdwatch.core.daemon_state import Standing, WorkflowState
     from pdwatch.core.log_records import Record
+    from pdwatch.core.model import TargetName
     from pdwatch.heartbeats import Heartbeats
     from pdwatch.tracked import TrackedWorkflow, TrackedWorkflows
     from pdwatch.workqueue import WorkQueue
@@ -46,7 +47,8 @@ class Observation:
         self._heartbeats = heartbeats
         self._now = now
         self._synced = False
-        self._stale: dict[str, None] = {}
+        self._stale: dict[str, TargetName] = {}
+        """What nothing is heard of, and the target that it is of."""
         self._urls: dict[Place, str] = {}
         self._since: dict[Path, tuple[Standing, datetime]] = {}
         self._unnoted = True
@@ -65,13 +67,16 @@ class Observation:
             case Event.ENDPOINT_OPENED:
                 self._urls[_place(fields)] = fields["url"]
             case Event.WATCH_DISCONNECTED if fields["resource"] in _SYNCED_WATCHES:
-                self._stale[_watch(fields)] = None
+                self._stale[_watch(fields)] = "kubernetes"
             case Event.WATCH_RESUMED | Event.WATCH_LISTED | Event.WATCH_RELISTED:
                 self._stale.pop(_watch(fields), None)
             case Event.TARGET_UNAVAILABLE:
-                self._stale[_target(fields)] = None
+                self._stale[_target(fields)] = fields["target"]
             case Event.TARGET_RECOVERED:
                 self._stale.pop(_target(fields), None)
+            case Event.TARGET_CLOSED:
+                left = {what: of for what, of in self._stale.items() if of != fields["target"]}
+                self._stale = left
             case Event.WORKFLOW_UNCHANGED | Event.ENGINE_OUTPUT:
                 return  # frequent, and change nothing
         workflow = self._tracked.find(_place(fields)) if fields.keys() >= _PLACE else None

@@ -8,7 +8,7 @@ its bytes differ, the work under way is cancelled and the newer snapshot takes i
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from pdwatch.admission import Admission
@@ -27,9 +27,10 @@ from pdwatch.tracked import Revision, Stage, TrackedWorkflow, TrackedWorkflows, 
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from pdwatch.core.model import SourceSnapshot
+    from pdwatch.core.model import SourceSnapshot, TargetName
     from pdwatch.delivery import Delivery
     from pdwatch.ports import SourceReader
     from pdwatch.tracked import Policy
@@ -46,7 +47,8 @@ class Reconciler:
 
     ``policy`` tells what the settings say of a directory, and raises NotWatchedError for one that is not
     watched any more, and TargetUnavailableError for one whose workflow has nowhere to go for now.
-    ``removed`` is called with each workflow whose directory is gone, before it is forgotten.
+    ``removed`` is called with each workflow whose directory is gone, before it is forgotten. ``using`` keeps
+    a target open as long as its block runs, and yields whether it is open.
     """
 
     def __init__(
@@ -60,9 +62,13 @@ class Reconciler:
         clock: Callable[[], float],
         heartbeats: Heartbeats | None = None,
         removed: Callable[[TrackedWorkflow], None] = lambda _: None,
+        using: Callable[[TargetName], AbstractContextManager[bool]] = lambda _: nullcontext(
+            enter_result=True
+        ),
     ) -> None:
         self._reader = reader
         self._removed = removed
+        self._using = using
         self._delivery = delivery
         self._policy = policy
         self._tracked = tracked
@@ -89,10 +95,14 @@ class Reconciler:
             workflow.revision.priority = Priority.ROUTINE  # until the look says why it is
         seen = await self._look(slot, workflow)
         while isinstance(seen, Revision):
-            async with asyncio.TaskGroup() as group:
-                name = f"deliver {seen.snapshot.name}"
-                delivery = group.create_task(self._delivery.deliver(workflow, seen), name=name)
-                newer = await self._superseding(slot, workflow, seen, delivery)
+            with self._using(seen.policy.target) as is_open:
+                if not is_open:  # it was closed while the files were read, by settings that say otherwise
+                    seen = await self._look(slot, workflow)
+                    continue
+                async with asyncio.TaskGroup() as group:
+                    name = f"deliver {seen.snapshot.name}"
+                    delivery = group.create_task(self._delivery.deliver(workflow, seen), name=name)
+                    newer = await self._superseding(slot, workflow, seen, delivery)
             if newer is None:
                 return delivery.result()
             seen = newer

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from pdwatch.delivery import World
@@ -14,8 +14,8 @@ from pdwatch.logs import Event, EventLog
 from pdwatch.rollouts import RolloutReporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from contextlib import AbstractAsyncContextManager, AsyncExitStack
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from pdwatch.core.model import TargetName, ViewChange
@@ -69,6 +69,19 @@ class Site:
     reporter: RolloutReporter
     housekeeping: Housekeeping
     changes: asyncio.Queue[ViewChange]
+    stack: AsyncExitStack
+    """Closes it."""
+    following: asyncio.Task[None] | None = None
+    users: int = 0
+    unused: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when nobody uses it any more."""
+
+    async def close(self) -> None:
+        """Follow it no more, and close it, as at the end."""
+        if self.following is not None:
+            self.following.cancel()
+            await asyncio.wait({self.following})
+        await self.stack.aclose()
 
     async def run(self) -> None:
         """Follow what runs there until cancelled."""
@@ -85,7 +98,7 @@ class _Failure:
 
 
 class Sites:
-    """The open targets; what has been opened stays open.
+    """The open targets; each stays open as long as a root names it.
 
     Args:
         settings: Those by which targets are opened.
@@ -158,6 +171,7 @@ class Sites:
                     await self._open(name, settings)
                 except PdwatchError:
                     if name not in self._settings.targets:
+                        self._close_unneeded()
                         raise
 
     def take(self, settings: Settings) -> None:
@@ -167,6 +181,7 @@ class Sites:
             self._recovered(name)
         for site in self._sites.values():
             site.target.take(settings)
+        self._close_unneeded()
 
     async def target(self, name: TargetName) -> Target:
         """Return a target; try to open it, now and then, if it is not open.
@@ -179,14 +194,52 @@ class Sites:
                 await self._try(name)
         return self._sites[name].target
 
+    @contextmanager
+    def using(self, name: TargetName) -> Iterator[bool]:
+        """Keep a target open as long as the block runs; yield whether it is open (still)."""
+        site = self._sites.get(name)
+        if site is None:
+            yield False
+            return
+        site.users += 1
+        site.unused.clear()
+        try:
+            yield True
+        finally:
+            site.users -= 1
+            if not site.users:
+                site.unused.set()
+
     def world(self, name: TargetName) -> World:
         """Return the ports of a target that is open."""
         return self._sites[name].world
 
     def removed(self, workflow: TrackedWorkflow) -> None:
         """Take note of a workflow whose directory is gone."""
-        if workflow.claim is not None:
+        if workflow.claim is not None:  # and so its target is open
             self._sites[workflow.claim.target].housekeeping.removed(workflow)
+
+    def _close_unneeded(self) -> None:
+        if self._group is not None:
+            for name in self.opened - self._settings.targets:
+                self._group.create_task(self._close(self._sites[name]), name=f"close target {name}")
+
+    async def _close(self, site: Site) -> None:
+        """Close a target once what is under way there has ended, unless a root names it again by then."""
+        name = site.target.name
+        while True:
+            if site.users:
+                await site.unused.wait()
+            async with self._opening:  # it is opened again only when it is closed
+                if name in self._settings.targets or self._sites.get(name) is not site:
+                    return
+                if site.users:
+                    continue
+                del self._sites[name]
+                self._surroundings.tracked.leave(name)
+                await site.close()
+                self._surroundings.log.bind(target=name).emit(Event.TARGET_CLOSED)
+                return
 
     async def _try(self, name: TargetName) -> None:
         failure = self._failures.get(name)
@@ -197,6 +250,7 @@ class Sites:
                 await self._open(name, self._settings)
             except PdwatchError as error:
                 raise self._failed(name, error) from error
+            self._close_unneeded()  # it was asked for before a reload
 
     def _failed(self, name: TargetName, error: PdwatchError) -> TargetUnavailableError:
         unavailable = TargetUnavailableError(f"target {name} can't be used: {error.message}")
@@ -218,7 +272,7 @@ class Sites:
             self._follow(site, self._group)
 
     def _follow(self, site: Site, group: asyncio.TaskGroup) -> None:
-        group.create_task(site.run(), name=f"target {site.target.name}")
+        site.following = group.create_task(site.run(), name=f"target {site.target.name}")
 
     async def _opened(self, name: TargetName, settings: Settings) -> Site:
         around = self._surroundings
@@ -227,9 +281,11 @@ class Sites:
         def notice(change: ViewChange) -> None:
             changes.put_nowait(replace(change, seen_at=around.clock()))
 
-        target = await self._stack.enter_async_context(
+        stack = AsyncExitStack()
+        target = await stack.enter_async_context(
             self._open_target(name, settings, notify=notice, log=around.log, heartbeats=around.heartbeats)
         )
+        self._stack.push_async_exit(stack)
         housekeeping = Housekeeping(
             settings,
             target,
@@ -256,7 +312,14 @@ class Sites:
             cluster=target.cluster,
             view=target.view,
         )
-        return Site(target=target, world=world, reporter=reporter, housekeeping=housekeeping, changes=changes)
+        return Site(
+            target=target,
+            world=world,
+            reporter=reporter,
+            housekeeping=housekeeping,
+            changes=changes,
+            stack=stack,
+        )
 
 
 async def _run(target: Target) -> None:

@@ -186,6 +186,12 @@ class TrackedWorkflows:
         workflow.claim = wanted
         return None
 
+    def leave(self, target: TargetName) -> None:
+        """Give up all places of a target that is closed, and what was known of what runs there."""
+        for workflow in tuple(self._claims.values()):
+            if workflow.claim is not None and workflow.claim.target == target:
+                self._release(workflow)
+
     def find(self, place: Place) -> TrackedWorkflow | None:
         """Return the workflow that has claimed ``place``."""
         return self._claims.get(place)

@@ -186,6 +186,11 @@ def test_it_is_ready_once_synced_and_while_every_watch_has_the_server() -> None:
     assert watched.observation.readiness().stale == ("target local",)
     watched.happens(Event.TARGET_RECOVERED, target="local")
     assert watched.observation.readiness().ready
+    watched.happens(Event.WATCH_DISCONNECTED, namespace="dev", resource="pods")
+    watched.happens(Event.TARGET_CLOSED, target="local")
+    assert not watched.observation.readiness().ready
+    watched.happens(Event.TARGET_CLOSED, target="kubernetes")
+    assert watched.observation.readiness().ready, "nobody goes there any more"
 
 
 @pytest.mark.parametrize("event", [Event.WATCH_LISTED, Event.WATCH_RELISTED])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,12 @@ from pdwatch.logs import Event
 from pdwatch.reconciler import SCANS, Reconciler
 from pdwatch.tracked import Policy, TrackedWorkflow, TrackedWorkflows
 from pdwatch.workqueue import WorkQueue
-from tests.world import FakeWorld
+from tests.world import FakeWorld, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
+
+    from pdwatch.core.model import TargetName
 
 HELLO = Path("/w/hello")
 
@@ -31,6 +34,7 @@ class Loop:
         self.world.cluster.relist()
         self.policy: Policy | None = Policy(namespace="dev")
         self.unavailable = False
+        self.closed: set[TargetName] = set()
         self.removed: list[TrackedWorkflow] = []
         self.tracked = TrackedWorkflows()
         clock, world = asyncio.get_running_loop().time, self.world
@@ -52,6 +56,7 @@ class Loop:
             log=world.log,
             clock=clock,
             removed=self.removed.append,
+            using=self._using,
         )
         self.queue = WorkQueue(reconciler.reconcile)
 
@@ -63,6 +68,12 @@ class Loop:
         if self.policy is None:
             raise NotWatchedError("no root holds it any more")
         return self.policy
+
+    @contextmanager
+    def _using(self, target: TargetName) -> Iterator[bool]:
+        if target in self.closed:
+            self.policy = Policy(target="local", namespace="dev")  # by the settings that it was closed for
+        yield target not in self.closed
 
     async def look(self) -> None:
         self.queue.add(HELLO, cause="settings")
@@ -124,6 +135,19 @@ async def test_another_target_makes_another_revision_even_where_the_namespace_ha
     assert (told["target"], told["namespace"]) == ("kubernetes", "dev")
     assert loop.removed == [], "what runs in the old place runs on"
     assert len(loop.world.cluster.applied) == applied
+
+
+async def test_a_target_that_was_closed_while_the_files_were_read_is_not_used_and_they_are_looked_at_again(
+    loop: Loop,
+):
+    (workflow,) = loop.tracked
+    applied = list(loop.world.cluster.applied)
+    loop.world.disk.save(HELLO, "second")
+    loop.closed = {"kubernetes"}
+    loop.queue.add(HELLO, cause="save")
+    await loop.queue.idle()
+    assert loop.world.cluster.applied[len(applied) :] == [("hello", digest_of("second"))]
+    assert workflow.claim == Place(target="local", namespace="dev", name="hello")
 
 
 async def test_a_target_that_cannot_be_used_fails_its_workflows_without_a_line_for_each(loop: Loop):

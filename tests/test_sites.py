@@ -65,7 +65,10 @@ class World:
 
         async def run() -> None:
             self.running.add(name)
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.running.remove(name)
 
         cluster, docker = FakeCluster(), Docker()
         yield Target(
@@ -212,16 +215,85 @@ async def test_what_no_root_goes_to_any_more_is_missed_no_more():
     assert [line["event"] for line in world.log.lines] == ["target.unavailable", "target.recovered"]
 
 
-async def test_a_reload_opens_what_it_newly_needs_by_its_own_settings_and_closes_nothing():
+async def reload(sites: Sites, settings: Settings) -> None:
+    await sites.require(settings)
+    sites.take(settings)
+    await asyncio.sleep(OPENING_S)
+
+
+async def test_a_reload_opens_what_it_newly_needs_by_its_own_settings():
     world = World()
     async with world.sites(LOCAL) as sites:
-        settings = CLUSTER.model_copy(update={"context": "kind-dev"})
-        await sites.require(settings)
-        sites.take(settings)
-        await asyncio.sleep(0.1)
+        await reload(sites, BOTH.model_copy(update={"context": "kind-dev"}))
         assert world.opened == [("local", None), ("kubernetes", "kind-dev")]
         assert sites.opened == world.running == {"local", "kubernetes"}
         assert world.closed == []
+
+
+async def test_what_no_root_goes_to_any_more_is_closed_and_opened_again_for_the_next_one():
+    world = World()
+    async with world.sites(BOTH) as sites:
+        await reload(sites, CLUSTER)
+        assert sites.opened == world.running == {"kubernetes"}
+        assert world.closed == ["local"]
+        await reload(sites, BOTH)
+        assert sites.opened == world.running == {"local", "kubernetes"}
+    assert world.log.lines == [{"event": "target.closed", "target": "local"}]
+    assert sorted(world.closed) == ["kubernetes", "local", "local"]
+
+
+async def test_it_is_closed_only_when_what_is_under_way_there_has_ended():
+    world = World()
+    async with world.sites(BOTH) as sites:
+        with sites.using("local") as is_open:
+            assert is_open
+            with sites.using("local"):
+                await reload(sites, CLUSTER)
+            await asyncio.sleep(60)
+            assert sites.opened == {"local", "kubernetes"}
+        await asyncio.sleep(1)
+        assert world.closed == ["local"]
+        with sites.using("local") as is_open:
+            assert not is_open
+
+
+async def test_one_that_a_root_names_again_by_then_stays_open():
+    world = World()
+    async with world.sites(BOTH) as sites:
+        with sites.using("local"):
+            await reload(sites, CLUSTER)
+            await reload(sites, BOTH)
+            await reload(sites, CLUSTER)
+            await reload(sites, BOTH)
+        await asyncio.sleep(60)
+        assert sites.opened == {"local", "kubernetes"}
+    assert world.attempts("local") == 1
+
+
+async def test_what_was_known_of_what_ran_there_is_known_no_more_when_it_is_opened_again():
+    world = World()
+    async with world.sites(BOTH) as sites:
+        workflow = world.tracked.track(Path("/a/hello"))
+        place = Place(target="local", namespace="local", name="hello")
+        world.tracked.claim(workflow, place)
+        workflow.secrets, workflow.delivered = {"key": b"value"}, "sha256:1"
+        await reload(sites, CLUSTER)
+        known: tuple[object, ...] = (workflow.claim, workflow.secrets, workflow.delivered)
+        assert known == (None, {}, None)
+        sites.removed(workflow)
+
+
+async def test_one_that_is_opened_for_a_look_from_before_a_reload_is_closed_again():
+    world = World(missing={"local": NO_DENO})
+    async with world.sites(BOTH) as sites:
+        del world.missing["local"]
+        await asyncio.sleep(RETRY_S)
+        late = asyncio.create_task(sites.target("local"))
+        await asyncio.sleep(0.5)
+        sites.take(CLUSTER)
+        await late
+        await asyncio.sleep(1)
+        assert world.closed == ["local"]
 
 
 async def test_a_reload_that_needs_what_cannot_be_opened_is_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.cli.command import pdwatch
 from tests.e2e.daemon import running_daemon
+from tests.e2e.dev import Dev, gone
 from tests.e2e.test_reload import make_workflow, save, say
 from tests.test_daemon import nowhere
 
@@ -189,4 +191,29 @@ async def test_a_cluster_that_is_down_holds_up_neither_what_runs_here_nor_a_relo
         await daemon.until("settings.reloaded")
         await daemon.until("workflow.removed", directory=str(there))
         await daemon.until("daemon.synced")
+        assert await daemon.stop() == 0
+
+
+async def test_when_the_last_root_leaves_this_machine_its_engine_ends_and_the_next_one_starts_it_again(
+    tmp_path: Path, namespace: str, environment: Mapping[str, str], here: Path, there: Path
+):
+    (here / ".secrets.yaml").write_text("tracker: {token: canary}\n")
+    both = settings_for(tmp_path, namespace, here="local", there=None)
+    file = save(tmp_path / "settings.yaml", both)
+    async with running_daemon(f"--config={file}", environment=environment) as daemon:
+        dev = Dev(daemon=daemon, url=(await daemon.until("endpoint.opened"))["url"])
+        await daemon.until("rollout.complete", target="local")
+        (engine,) = dev.engines()
+        ended = os.pidfd_open(engine)
+        save(file, settings_for(tmp_path, namespace, there=None))
+        await daemon.until("target.closed", target="local")
+        await gone(ended)
+        os.close(ended)
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await dev.run()
+        since = daemon.mark
+        save(file, both)
+        await daemon.until("secrets.applied", since=since, target="local")
+        await daemon.until("rollout.complete", since=since, target="local")
+        assert await dev.run() == {"greet": "here, first"}
         assert await daemon.stop() == 0
