@@ -12,7 +12,7 @@ import click
 from pdwatch.cli.console import print_json, report_error
 from pdwatch.cli.deployed import DeployedFlags, deployed_workflow
 from pdwatch.cli.options import OUTPUT, DurationType
-from pdwatch.errors import ClusterError, ExitCode, ForeignObjectError, PdwatchError
+from pdwatch.errors import ClusterError, DaemonUnavailableError, ExitCode, ForeignObjectError, PdwatchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,7 +40,7 @@ def command(**flags: Any) -> None:
     Only objects that pdwatch made are removed, by its labels and the name. A Service or Secret of somebody
     else's is left and named; if the Deployment is somebody else's, nothing is removed. Images stay: see
     `pdwatch prune`. A daemon that still watches the workflow's directory would deploy it again; you are told
-    of one that can be seen from here.
+    of one that can be seen from here, unless it says that it brings it elsewhere.
 
     With --output json stdout gets one object: name, namespace, removed and left (lists of kind and name),
     gone (whether its pods are; null when it was not waited for), and watched (a list of pid and directory).
@@ -81,7 +81,7 @@ async def _undeploy(flags: _Flags) -> ExitCode:
             )
         if not found.remove:
             raise await no_workflow(api, namespace, flags.name)
-        watched = await _watched(flags.name)
+        watched = await _watched(flags.name, namespace)
         gone = None if flags.dry_run else await _remove(undeployer, found.remove, flags)
     _print(namespace, found, watched, flags, gone=gone)
     if gone is False:
@@ -105,8 +105,8 @@ async def _remove(undeployer: ApiUndeployer, objects: Sequence[ClusterObject], f
     return True
 
 
-async def _watched(name: str) -> Sequence[Watched]:
-    """Return the directories of the workflow that daemons on this machine watch."""
+async def _watched(name: str, namespace: str) -> Sequence[Watched]:
+    """Return the directories that daemons on this machine may deploy the workflow again from."""
     from pdwatch.adapters.engine import engine_recipe  # noqa: PLC0415
     from pdwatch.adapters.files import FileSource  # noqa: PLC0415
     from pdwatch.adapters.lock import Watched, watched_directories  # noqa: PLC0415
@@ -125,12 +125,28 @@ async def _watched(name: str) -> Sequence[Watched]:
         except PdwatchError:
             return ()
 
-    return [
+    found = [
         Watched(pid=each.pid, directory=root)
         for each in await asyncio.to_thread(watched_directories)
         for root in await workflows(each.directory)
         if await is_of(root)
     ]
+    elsewhere = await _brought_elsewhere(namespace) if found else frozenset()
+    return [each for each in found if str(each.directory) not in elsewhere]
+
+
+async def _brought_elsewhere(namespace: str) -> frozenset[str]:
+    """Return the directories whose daemons say that they bring them to this machine, or another namespace."""
+    from pdwatch.cli.overview import look  # noqa: PLC0415
+
+    try:
+        rows = await look(None, None)
+    except DaemonUnavailableError:
+        return frozenset()
+    there = ("kubernetes", namespace)
+    return frozenset(
+        row["directory"] for row in rows if row["target"] and (row["target"], row["namespace"]) != there
+    )
 
 
 def _not_gone(namespace: str, flags: _Flags) -> PdwatchError:

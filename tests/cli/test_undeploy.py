@@ -16,6 +16,7 @@ from pdwatch.core.manifests import secret, service
 from tests.adapters.docker_workflow import Workflow
 from tests.adapters.workloads import workload
 from tests.cli.command import pdwatch
+from tests.e2e.daemon import running_daemon
 from tests.world import spec_of
 
 if TYPE_CHECKING:
@@ -128,6 +129,27 @@ async def test_a_daemon_that_watches_the_directory_is_named_since_it_would_deplo
         ended = await pdwatch("undeploy", "hello", "-n", namespace, "-o", "json", environ=testbed.variables)
     assert ended.status == 0, ended.err
     assert json.loads(ended.out)["watched"] == [{"pid": os.getpid(), "directory": str(watched.root)}]
+
+
+@pytest.mark.parametrize(
+    ("flags", "delivered"),
+    [
+        pytest.param(["--target=local", "--no-check"], "build.succeeded", id="to this machine"),
+        pytest.param(["--namespace=another"], "build.failed", id="to another namespace"),
+    ],
+)
+async def test_a_daemon_that_brings_it_elsewhere_is_not_named(
+    api: Api, testbed: Testbed, namespace: str, tmp_path: Path, flags: list[str], delivered: str
+):
+    Workflow.create(tmp_path / "watched" / "hello", "hello")
+    await applied(api, *objects(namespace))
+    runtime = {"XDG_RUNTIME_DIR": str(tmp_path / "runtime"), "RUNTIME_DIRECTORY": ""}
+    environ = {**testbed.variables, **runtime, "DOCKER_HOST": f"unix://{tmp_path}/no-docker"}
+    async with running_daemon(tmp_path / "watched", *flags, environment=environ) as daemon:
+        await daemon.until(delivered)
+        ended = await pdwatch("undeploy", "hello", "-n", namespace, "-o", "json", environ=environ)
+    assert ended.status == 0, ended.err
+    assert json.loads(ended.out)["watched"] == []
 
 
 async def test_pods_that_do_not_end_in_time_are_an_answer_of_no(api: Api, testbed: Testbed, namespace: str):
