@@ -309,6 +309,30 @@ async def test_gvisor_that_was_found_is_looked_for_again_only_when_there_is_a_do
         assert await asked() == 0
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param([], id="which cluster it is"),
+        pytest.param([KUBE_SYSTEM], id="whether there is gVisor"),
+    ],
+)
+async def test_what_an_api_server_fails_to_answer_is_told_to_all_who_wait_and_asked_again_by_the_next(
+    tmp_path: Path, before: list[bytes]
+) -> None:
+    unavailable = answer(503, {"kind": "Status", "message": "etcd is down"})
+    script = [*before, unavailable, *([] if before else [KUBE_SYSTEM]), answer(200, {})]
+    async with (
+        scripted_server(script) as server,
+        connect(kubeconfig=kubeconfig(tmp_path / "config", server=server.url)) as api,
+    ):
+        cluster = ApiCluster(api)
+        failed = await asyncio.gather(*(cluster.require_gvisor() for _ in "abcde"), return_exceptions=True)
+        assert [str(each) for each in failed] == [str(failed[0])] * 5
+        assert isinstance(failed[0], ClusterUnavailableError)
+        assert len(server.requests) == len(before) + 1
+        await cluster.require_gvisor()
+
+
 async def test_a_pod_of_the_deployment_satisfies_the_restricted_pod_security_standard(
     cluster: ApiCluster, namespace: str
 ) -> None:

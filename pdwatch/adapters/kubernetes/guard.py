@@ -12,6 +12,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pdwatch.adapters.kubernetes.turns import Turns
 from pdwatch.core.context_guard import ClusterIdentity, context_refusal, same_cluster
 from pdwatch.errors import (
     ClusterChangedError,
@@ -43,7 +44,7 @@ class ClusterGuard:
         """The cluster of the first contact; None before."""
         self._read_uid = read_uid
         self._verified = False
-        self._verifying = asyncio.Lock()
+        self._verifying = Turns()
         self.doubts = 0
         """How often another cluster may have taken the place of the one before."""
 
@@ -63,7 +64,7 @@ class ClusterGuard:
         refused = context_refusal(credentials.context, credentials.server, self.allowed)
         if refused is not None:
             raise ContextNotAllowedError(refused.message, remedy=refused.remedy)
-        async with self._verifying:
+        async with self._verifying.turn():
             while not self._verified:
                 await self._verify(credentials)
 
@@ -73,7 +74,7 @@ class ClusterGuard:
         Raises:
             ClusterError: It can't be identified now.
         """
-        async with self._verifying:
+        async with self._verifying.turn():
             if self.pinned is None:
                 await self._verify(credentials)
             assert self.pinned is not None, "it is pinned, or an error has been raised"
