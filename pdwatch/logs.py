@@ -76,6 +76,7 @@ class Event(StrEnum):
     CLUSTER_UNIDENTIFIED = "cluster.unidentified"
     RECONCILE_FAILED = "reconcile.failed"
     WORKFLOW_UNDEPLOYED = "workflow.undeployed"
+    UNDEPLOY_WAITING = "undeploy.waiting"
     UNDEPLOY_FAILED = "undeploy.failed"
     IMAGES_PRUNED = "images.pruned"
     PRUNE_FAILED = "prune.failed"
@@ -126,6 +127,7 @@ EVENTS: Mapping[Event, EventSpec] = {
     Event.WORKFLOW_SUPERSEDED: _spec("stage superseded_by"),
     Event.WORKFLOW_HELD: _spec("reason message remedy retry_in_s", logging.WARNING),
     Event.WORKFLOW_UNDEPLOYED: _spec("directory objects", logging.WARNING),
+    Event.UNDEPLOY_WAITING: _spec("directory message", logging.WARNING),
     Event.UNDEPLOY_FAILED: _spec(f"directory {_FAILURE}", logging.ERROR),
     Event.IMAGES_PRUNED: _spec("count bytes"),
     Event.PRUNE_FAILED: _spec("error message remedy", logging.WARNING),

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pdwatch.core.removed import Fate, RemovedWorkflow, WatchedDirectory, fate
+from pdwatch.core.removed import Fate, RemovedWorkflow, WatchedDirectory, fate, in_the_way
 from pdwatch.errors import PdwatchError
 from pdwatch.logs import Event, EventLog
 
@@ -29,6 +29,8 @@ class _Pending:
     workflow: RemovedWorkflow
     due: float
     attempts: int = 0
+    told: bool = False
+    """Whether it was told that, and why, it waits."""
 
 
 class Removals:
@@ -92,8 +94,9 @@ class Removals:
             await asyncio.sleep(pending.due - self._clock())
             await self._settle(pending)
 
-    def _put(self, removed: RemovedWorkflow, *, attempts: int = 0) -> None:
-        self._pending.put_nowait(_Pending(workflow=removed, due=self._clock() + GRACE_S, attempts=attempts))
+    def _put(self, removed: RemovedWorkflow, *, attempts: int = 0, told: bool = False) -> None:
+        due = self._clock() + GRACE_S
+        self._pending.put_nowait(_Pending(workflow=removed, due=due, attempts=attempts, told=told))
 
     async def _settle(self, pending: _Pending) -> None:
         removed = pending.workflow
@@ -101,9 +104,12 @@ class Removals:
             return
         try:
             async with asyncio.timeout(UNDEPLOY_S):
-                decided = await self._fate(removed)
+                directories = await self._directories(removed)
+                decided = self._fate(removed, directories)
                 if decided is Fate.LOOK_AGAIN:
-                    self._put(removed)
+                    if not pending.told:
+                        self._tell_waiting(removed, directories)
+                    self._put(removed, told=True)
                     return
                 if decided is Fate.UNDEPLOY:
                     await self._undeploy(removed)
@@ -119,19 +125,31 @@ class Removals:
                 attempt=pending.attempts,
                 retry_in_s=GRACE_S,
             )
-            self._put(removed, attempts=pending.attempts + 1)
+            self._put(removed, attempts=pending.attempts + 1, told=pending.told)
 
-    async def _fate(self, removed: RemovedWorkflow) -> Fate:
+    async def _directories(self, removed: RemovedWorkflow) -> Sequence[WatchedDirectory]:
+        """Return the workflow directories that are there now."""
         # Its own directory too, which may be there, and only no longer be below a root.
         places = (*self._roots, removed.root)
         found = await self._reader.discover([place for place in places if place.is_dir()])
         known = {each.root: _watched(each) for each in self._tracked}
+        return [known.get(root) or WatchedDirectory(root=root) for root in sorted({*known, *found})]
+
+    def _fate(self, removed: RemovedWorkflow, directories: Sequence[WatchedDirectory]) -> Fate:
         return fate(
             removed,
-            [known.get(root) or WatchedDirectory(root=root) for root in {*known, *found}],
+            directories,
             self._view.deployment(removed.place.namespace, removed.place.name),
             intact=self._ground.intact(removed.root),
         )
+
+    def _tell_waiting(self, removed: RemovedWorkflow, directories: Sequence[WatchedDirectory]) -> None:
+        other = in_the_way(removed, directories)
+        assert other is not None, "something is to be looked at again"
+        unread = other.why or "it has not been read yet"
+        why = unread if other.place is None else "what is there is not valid"
+        message = f"it may have been moved to {other.root}, which can't be told: {why}"
+        self._emit(removed, Event.UNDEPLOY_WAITING, message=message)
 
     async def _undeploy(self, removed: RemovedWorkflow) -> None:
         found = await self._undeployer.find(removed.place.namespace, removed.place.name)
@@ -153,7 +171,7 @@ class Removals:
 def _watched(workflow: TrackedWorkflow) -> WatchedDirectory:
     revision = workflow.revision
     if revision is None:
-        return WatchedDirectory(root=workflow.root)
+        return WatchedDirectory(root=workflow.root, why=workflow.failure)
     return WatchedDirectory(
         root=workflow.root,
         place=revision.place,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.looptime
 
 ALPHA, MOVED = Path("/workflows/alpha"), Path("/workflows/moved/alpha")
+OTHER = Path("/workflows/other")
 LONG_S = 300
 SOON_S = GRACE_S / 3
 
@@ -126,6 +127,30 @@ async def test_a_directory_that_never_deployed_anything_takes_nothing_along():
         remove(world, daemon, MOVED)
         await asyncio.sleep(LONG_S)
     assert world.cluster.digest("alpha") == digest_of("one")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        pytest.param("two", "target local can't be used: there is no deno", id="its target cannot be used"),
+        pytest.param("!broken", "what is there is not valid", id="it is not valid"),
+    ],
+)
+async def test_a_directory_that_may_be_the_removed_one_is_waited_for_and_told_of_once(text: str, why: str):
+    async with at_rest() as (world, daemon):
+        world.stranded = {OTHER} if text == "two" else set()
+        remove(world, daemon)
+        await asyncio.sleep(SOON_S)
+        save(world, daemon, OTHER, text)
+        await asyncio.sleep(LONG_S)
+        assert "alpha" in world.cluster.deployments
+        (told,) = world.log.named(Event.UNDEPLOY_WAITING)
+        assert (told["workflow"], told["directory"]) == ("alpha", str(ALPHA))
+        assert told["message"] == f"it may have been moved to {OTHER}, which can't be told: {why}"
+        world.stranded = set()
+        save(world, daemon, OTHER, "two")
+        await asyncio.sleep(LONG_S)
+    assert set(world.cluster.deployments) == {"other"}
 
 
 async def test_an_api_server_that_is_down_is_tried_again_until_it_is_up():

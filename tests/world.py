@@ -30,6 +30,7 @@ from pdwatch.errors import (
     GvisorMissingError,
     NotFoundError,
     SourceChangedError,
+    TargetUnavailableError,
 )
 from pdwatch.reconciler import Reconciler
 from pdwatch.removals import Removals
@@ -309,6 +310,13 @@ class FakeWorld:
     cluster: FakeCluster = field(default_factory=FakeCluster)
     log: RecordingLog = field(default_factory=RecordingLog)
     undeploys_removed: bool = False
+    stranded: set[Path] = field(default_factory=set)
+    """Workflows whose target can't be used."""
+
+    async def policy(self, directory: Path) -> Policy:
+        if directory in self.stranded:
+            raise TargetUnavailableError("target local can't be used: there is no deno")
+        return Policy(namespace=NAMESPACE)
 
 
 def everywhere(policy: Policy) -> Callable[[Path], Awaitable[Policy]]:
@@ -354,7 +362,7 @@ class LoopUnderTest:
         reconciler = Reconciler(
             world.disk,
             delivery,
-            policy=everywhere(Policy(namespace=NAMESPACE)),
+            policy=world.policy,
             tracked=tracked,
             log=world.log,
             clock=clock,

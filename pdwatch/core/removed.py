@@ -32,6 +32,8 @@ class WatchedDirectory:
     root: Path
     place: Place | None = None
     valid: bool = False
+    why: str = ""
+    """Why it has not been read, as far as that is known."""
 
 
 class Fate(Enum):
@@ -62,11 +64,19 @@ def fate(
         return Fate.LEAVE
     if any(each.root == removed.root or each.place == removed.place for each in directories):
         return Fate.LEAVE
-    # A directory that has come since may be this one under another path, as soon as it can be read.
-    came = (each for each in directories if each.root not in removed.beside)
-    if any(each.place is None for each in directories) or not all(each.valid for each in came):
-        return Fate.LOOK_AGAIN
-    return Fate.UNDEPLOY
+    return Fate.UNDEPLOY if in_the_way(removed, directories) is None else Fate.LOOK_AGAIN
+
+
+def in_the_way(
+    removed: RemovedWorkflow, directories: Collection[WatchedDirectory]
+) -> WatchedDirectory | None:
+    """Return a directory that may be the removed one under another path, which only reading it can tell."""
+    unknown = (
+        each
+        for each in directories
+        if each.place is None or (each.root not in removed.beside and not each.valid)
+    )
+    return next(unknown, None)
 
 
 def _sources(observed: ObservedDeployment) -> tuple[str | None, str | None]:
