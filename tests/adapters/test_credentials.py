@@ -88,6 +88,20 @@ class TestCredentials:
                     group.create_task(api.request("GET", PATH))
             assert plugin_calls(tmp_path / "plugin") == 2
 
+    async def test_a_plugin_that_fails_does_so_once_for_all_requests_that_wait_for_it(
+        self, tmp_path: Path
+    ) -> None:
+        token = self.token("token", timedelta(seconds=1))
+        user = exec_plugin(tmp_path / "plugin", f"[ $calls = 1 ] || exit 3; {token}")
+        async with (
+            scripted_server([]) as server,
+            connect(kubeconfig=kubeconfig(tmp_path / "config", server.url, user=user)) as api,
+        ):
+            requests = [api.request("GET", PATH) for _ in range(5)]
+            failed = await asyncio.gather(*requests, return_exceptions=True)
+        assert {type(each) for each in failed} == {UnauthorizedError}
+        assert plugin_calls(tmp_path / "plugin") == 2
+
     async def test_a_kubeconfig_written_anew_is_read_after_a_refusal(self, tmp_path: Path) -> None:
         async with scripted_server([answer(401, {}), OK]) as server:
             path = kubeconfig(tmp_path / "config", server.url, user={"token": "old"})
