@@ -274,9 +274,22 @@ def configure(
             *([_prioritised] if priorities else []),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=lambda *_: _Lines(out),
         cache_logger_on_first_use=True,
     )
+
+
+class _Lines:
+    """Writes lines as structlog's own loggers do, but without a lock: who writes may log that it can't."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def log(self, line: str) -> None:
+        self._out.write(f"{line}\n")
+        self._out.flush()
+
+    debug = info = warning = error = critical = log
 
 
 def number_of(level: str) -> int:

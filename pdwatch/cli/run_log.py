@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pdwatch.adapters.journal import is_journal
 from pdwatch.adapters.log_file import LogFile, default_log_file
+from pdwatch.adapters.log_stream import LogStream
 from pdwatch.cli.console import coloured
 from pdwatch.logs import Event, EventLog, FileOutput, configure
 from pdwatch.paths import expanded
@@ -15,8 +16,11 @@ from pdwatch.settings.model import AUTO, NONE
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from typing import TextIO
 
     from pdwatch.settings import LogSettings
+
+_STDOUT = "stdout"
 
 
 def log_path(settings: LogSettings, environ: Mapping[str, str]) -> Path | None:
@@ -34,6 +38,7 @@ class RunLog:
         self._log = log
         self._file: LogFile | None = None
         self._opened_with: tuple[Path | None, int, int] | None = None
+        self._stdout = LogStream(sys.stdout, lost=self._lost_on_stdout, resumed=self._resumed_on_stdout)
 
     def configure(self, settings: LogSettings) -> None:
         """Have lines written to stdout and to the file as the settings say."""
@@ -48,11 +53,22 @@ class RunLog:
         configure(
             settings.format,
             level=settings.level,
-            stream=sys.stdout,
+            stream=cast("TextIO", self._stdout),
             colour=coloured(sys.stdout),
             file=FileOutput(write=self._file.write, level=settings.file_level) if self._file else None,
             priorities=on_journal,
         )
+
+    def _lost_on_stdout(self, error: OSError) -> None:
+        self._log.emit(
+            Event.LOG_LOST,
+            path=_STDOUT,
+            message=f"stdout can't be written: {error.strerror}; lines go to the log file alone, if any",
+            remedy="make room where stdout leads",
+        )
+
+    def _resumed_on_stdout(self) -> None:
+        self._log.emit(Event.LOG_RESUMED, path=_STDOUT)
 
     def _open(self, path: Path, settings: LogSettings) -> LogFile:
         def lost(error: OSError) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdwatch.adapters.log_file import LogFile, default_log_file, log_files, put_aside
+from tests.adapters.full_disk import files_up_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,17 +45,6 @@ def told() -> Told:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "state/pdwatch.log"
-
-
-@contextmanager
-def files_up_to(limit: int) -> Iterator[None]:
-    """Let no file of this process grow beyond ``limit`` bytes, as if the disk were full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_lines_are_appended_and_only_the_owner_can_read_them(path: Path, told: Told):
