@@ -171,7 +171,6 @@ class Sites:
                     await self._open(name, settings)
                 except PdwatchError:
                     if name not in self._settings.targets:
-                        self._close_unneeded()
                         raise
 
     def take(self, settings: Settings) -> None:
