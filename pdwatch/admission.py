@@ -5,33 +5,46 @@ from __future__ import annotations
 import asyncio
 import heapq
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from pdwatch.core.admission import Priority, Work, hold, next_turn
+from pdwatch.core.admission import Priority, Work, hold, may_share, next_turn
+from pdwatch.core.model import Turn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    number: int
+    first: Work
+    size: int = 0
+    ended: int = 0
 
 
 class Admission:
-    """Lets ``limit`` pieces of work go on at once; unlike a semaphore's, the number can change meanwhile.
+    """Gives ``limit`` turns at once; unlike a semaphore's, the number can change meanwhile.
 
     Args:
         limit: So many.
         turn: What each waits for: ``build slot``.
+        together: Returns how many works may share a turn that one of them has just got.
     """
 
-    def __init__(self, limit: int, *, turn: str) -> None:
+    def __init__(self, limit: int, *, turn: str, together: Callable[[Work], int] = lambda _: 1) -> None:
         self._limit = limit
         self._turn = turn
-        self._running: list[Work] = []
-        self._lines: dict[Priority, list[tuple[float, int, Work, asyncio.Future[None]]]] = {
+        self._together = together
+        self._running: list[_Turn] = []
+        self._lines: dict[Priority, list[tuple[float, int, Work, asyncio.Future[_Turn]]]] = {
             priority: [] for priority in Priority
         }
         """Heaps of what waits, the first to come first."""
         self._waiting = 0
         self._entered = count()
+        self._turns = count()
 
     def resize(self, limit: int) -> None:
         """Let another number go on at once; what is beyond a smaller one is left to end."""
@@ -39,38 +52,65 @@ class Admission:
         self._admit()
 
     @asynccontextmanager
-    async def slot(self, work: Work) -> AsyncIterator[None]:
-        """Wait for the turn of ``work``, whose ``since`` is loop time; it lasts as long as the block runs."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._lines[work.priority], (work.since, next(self._entered), work, turn))
+    async def slot(self, work: Work) -> AsyncIterator[Turn]:
+        """Wait for the turn of ``work``, whose ``since`` is loop time; it lasts as long as the block runs.
+
+        Yields:
+            The turn, which is the same for works that share it.
+        """
+        admitted: asyncio.Future[_Turn] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._lines[work.priority], (work.since, next(self._entered), work, admitted))
         self._waiting += 1
         self._admit()
         try:
-            if not turn.done():
-                await turn
-            yield
+            turn = await admitted
+            yield Turn(turn.number, turn.size)
         finally:
-            if turn.cancelled():  # while it was waiting: it never had its turn
+            if admitted.cancelled():  # while it was waiting: it never had its turn
                 self._waiting -= 1
             else:
-                self._running.remove(work)
-                self._admit()
+                self._ended(admitted.result())
 
     def hold(self, work: Work) -> str:
         """Say why work that is in line waits."""
-        return hold(work, self._running, limit=self._limit, waiting=self._waiting, turn=self._turn)
+        return hold(work, self._first(), limit=self._limit, waiting=self._waiting, turn=self._turn)
+
+    def _ended(self, turn: _Turn) -> None:
+        turn.ended += 1
+        if turn.ended == turn.size:
+            self._running.remove(turn)
+            self._admit()
 
     def _admit(self) -> None:
         now = asyncio.get_running_loop().time()
-        while (work := next_turn(self._heads(), self._running, limit=self._limit, now=now)) is not None:
-            *_, turn = heapq.heappop(self._lines[work.priority])
-            self._waiting -= 1
-            self._running.append(work)
-            turn.set_result(None)
+        while (work := next_turn(self._heads(), self._first(), limit=self._limit, now=now)) is not None:
+            turn = _Turn(next(self._turns), work)
+            self._running.append(turn)
+            self._enter(turn)
+            while turn.size < self._together(work) and self._next_may_share(work):
+                self._enter(turn)
+
+    def _enter(self, turn: _Turn) -> None:
+        """Let the first in line of a turn's priority have it."""
+        *_, admitted = heapq.heappop(self._lines[turn.first.priority])
+        self._waiting -= 1
+        turn.size += 1
+        admitted.set_result(turn)
+
+    def _next_may_share(self, first: Work) -> bool:
+        head = self._head(first.priority)
+        return head is not None and may_share(head, first)
+
+    def _first(self) -> list[Work]:
+        """Return of each turn what got it first."""
+        return [turn.first for turn in self._running]
 
     def _heads(self) -> list[Work]:
         """Return the first in line of each priority."""
-        for line in self._lines.values():
-            while line and line[0][-1].cancelled():
-                heapq.heappop(line)
-        return [line[0][2] for line in self._lines.values() if line]
+        return [head for priority in Priority if (head := self._head(priority)) is not None]
+
+    def _head(self, priority: Priority) -> Work | None:
+        line = self._lines[priority]
+        while line and line[0][-1].cancelled():
+            heapq.heappop(line)
+        return line[0][2] if line else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pdwatch.admission import Admission
 from pdwatch.core.admission import Work
@@ -16,7 +16,7 @@ from pdwatch.tracked import milliseconds
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from pdwatch.core.model import ImageRef
+    from pdwatch.core.model import ImageRef, Turn
     from pdwatch.heartbeats import Heartbeats
     from pdwatch.ports import ImageBuilder, ImagePublisher
     from pdwatch.tracked import Revision, TrackedWorkflow
@@ -30,7 +30,13 @@ QUEUED_S = 1.0
 
 def build_slots(limit: int = BUILDS) -> Admission:
     """Return so many slots for builds."""
-    return Admission(limit, turn="build slot")
+    return Admission(limit, turn="build slot", together=_together)
+
+
+def _together(work: Work) -> int:
+    """Return how many builds the builder makes in one go by now."""
+    builder: ImageBuilder | None = cast("ImageBuilder | None", work.joins)
+    return 1 if builder is None else builder.together
 
 
 class Building:
@@ -59,7 +65,7 @@ class Building:
             SourceChangedError: A file is no longer what the snapshot says.
         """
         planned = self._clock()
-        async with self._slot(workflow, revision):
+        async with self._slot(workflow, revision, builder) as turn:
             with self._heartbeats.ending(f"build {workflow.root}", within_s=BUILD_S):
                 plan_ms = milliseconds(planned - revision.plan_began_at)
                 wait_ms = milliseconds(self._clock() - planned)
@@ -71,6 +77,7 @@ class Building:
                     publisher=publisher,
                     reuse=True,
                     clock=self._clock,
+                    turn=turn,
                 )
         if revision.image == str(image.ref):
             return image.ref  # told before a later step failed
@@ -90,19 +97,21 @@ class Building:
         return image.ref
 
     @asynccontextmanager
-    async def _slot(self, workflow: TrackedWorkflow, revision: Revision) -> AsyncIterator[None]:
+    async def _slot(
+        self, workflow: TrackedWorkflow, revision: Revision, builder: ImageBuilder
+    ) -> AsyncIterator[Turn]:
         """Wait for a slot; a workflow that is saved again while it waits keeps its place."""
         if workflow.in_line_since is None:
             workflow.in_line_since = self._clock()
         name, priority = revision.snapshot.name, revision.priority
-        work = Work(name=name, priority=priority, since=workflow.in_line_since)
+        work = Work(name=name, priority=priority, since=workflow.in_line_since, joins=builder)
         revision.waits = partial(self._slots.hold, work)
         late = asyncio.get_running_loop().call_later(QUEUED_S, self._tell_queued, revision)
         try:
-            async with self._slots.slot(work):
+            async with self._slots.slot(work) as turn:
                 late.cancel()
                 revision.waits = workflow.in_line_since = None
-                yield
+                yield turn
         finally:
             late.cancel()
             revision.waits = None

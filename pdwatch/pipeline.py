@@ -12,7 +12,7 @@ from pdwatch.errors import InvalidWorkflowError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pdwatch.core.model import ImageRef, SourceSnapshot
+    from pdwatch.core.model import ImageRef, SourceSnapshot, Turn
     from pdwatch.ports import ImageBuilder, ImagePublisher
 
 
@@ -42,6 +42,7 @@ async def image_for(
     publisher: ImagePublisher,
     reuse: bool,
     clock: Callable[[], float],
+    turn: Turn | None = None,
 ) -> Image:
     """Build and publish the image of a valid snapshot.
 
@@ -53,6 +54,7 @@ async def image_for(
         publisher: Publishes it.
         reuse: Whether an image that was built from exactly this snapshot will do.
         clock: Returns seconds; only differences count.
+        turn: See :class:`pdwatch.core.model.BuildRequest`.
 
     Raises:
         InvalidWorkflowError: The snapshot has problems.
@@ -69,7 +71,7 @@ async def image_for(
     image = (
         replace(found, tags=tags)
         if found
-        else await builder.build(BuildRequest(snapshot=snapshot, tags=tags))
+        else await builder.build(BuildRequest(snapshot=snapshot, tags=tags, turn=turn))
     )
     built = clock()
     ref = await publisher.publish(image)

@@ -73,6 +73,11 @@ class SourceWatcher(Protocol):
 class ImageBuilder(Protocol):
     """Turns a snapshot into an image in the local Docker daemon."""
 
+    @property
+    def together(self) -> int:
+        """How many builds may share a turn, as things are now: what it makes in one go."""
+        ...
+
     async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:
         """Return the image under ``ref`` when it was built from exactly this snapshot."""
         ...

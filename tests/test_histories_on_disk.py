@@ -63,6 +63,10 @@ class Counting:
     begun: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
 
+    @property
+    def together(self) -> int:
+        return self.builder.together
+
     async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:
         return await self.builder.find(ref, snapshot)
 

@@ -131,6 +131,10 @@ class Docker:
     begun: list[str] = field(default_factory=list)
     """The workflow of each build, in the order in which they began."""
 
+    @property
+    def together(self) -> int:
+        return 1
+
     async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:
         return self._built(ref, cached=True) if str(ref) in self.images else None
 

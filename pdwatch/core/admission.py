@@ -43,11 +43,15 @@ def priority_of(cause: str) -> Priority:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """Something that wants its turn; ``since`` is when it came, in seconds of any clock."""
+    """Something that wants its turn; ``since`` is when it came, in seconds of any clock.
+
+    Works with an equal ``joins`` that is not None may share a turn.
+    """
 
     name: str
     priority: Priority
     since: float
+    joins: object = None
 
 
 def next_turn(waiting: Iterable[Work], running: Sequence[Work], *, limit: int, now: float) -> Work | None:
@@ -59,14 +63,19 @@ def next_turn(waiting: Iterable[Work], running: Sequence[Work], *, limit: int, n
 
     Args:
         waiting: What is in line. Of each priority the first to come is enough.
-        running: What goes on.
-        limit: How much may go on at once.
+        running: What goes on; of what shares a turn, one.
+        limit: How many turns there are at once.
         now: The time, by the clock of ``since``.
     """
     if len(running) >= limit:
         return None
     candidates = waiting if _admits_background(running, limit) else filter(_is_save, waiting)
     return min(candidates, key=lambda work: _rank(work, now), default=None)
+
+
+def may_share(work: Work, first: Work) -> bool:
+    """Tell whether the next in line of a priority may join one of it that has just got its turn."""
+    return work.joins is not None and work.joins == first.joins
 
 
 def hold(work: Work, running: Sequence[Work], *, limit: int, waiting: int, turn: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 EPOCH = "1970-01-01T00:00:00Z"
 EMPTY_LAYER = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
@@ -46,6 +46,16 @@ class ImageConfig:
     def id(self) -> str:
         """``sha256:<64 hex>``."""
         return f"sha256:{hashlib.sha256(self.content).hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedImage:
+    """What an archive for ``POST /images/load`` says of one of its images."""
+
+    config: ImageConfig
+    references: tuple[str, ...]
+    layer: str | None = None
+    """What the file of the topmost layer is called; None for the name that its position gives it."""
 
 
 def normal_config(
@@ -112,17 +122,21 @@ def with_layer(
     }
 
 
-def archive_manifest(config: ImageConfig, references: Sequence[str]) -> bytes:
-    """Return ``manifest.json`` of an archive for ``POST /images/load`` that registers ``config``.
+def archive_manifest(images: Iterable[ArchivedImage]) -> bytes:
+    """Return ``manifest.json`` of an archive for ``POST /images/load`` that registers these images.
 
-    The archive holds ``<hex of the ID>.json`` besides; a layer that the daemon has need not be in it.
+    The archive holds ``<hex of the ID>.json`` of each besides; a layer that the daemon has need not be in it.
     """
-    entry = {
-        "Config": archive_config_name(config),
-        "RepoTags": list(references),
-        "Layers": [archive_layer_name(position) for position in range(len(config.layers))],
+    return json.dumps([_manifest_entry(image) for image in images]).encode()
+
+
+def _manifest_entry(image: ArchivedImage) -> Mapping[str, Any]:
+    layers = [archive_layer_name(position) for position in range(len(image.config.layers))]
+    return {
+        "Config": archive_config_name(image.config),
+        "RepoTags": image.references,
+        "Layers": layers if image.layer is None else [*layers[:-1], image.layer],
     }
-    return json.dumps([entry]).encode()
 
 
 def archive_layer_name(position: int) -> str:

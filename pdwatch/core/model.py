@@ -142,16 +142,26 @@ class ImageRef:
         return f"{self.repository}:{self.tag}{pinned}"
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What several builds may share: so many of them take no more at once than a single one does."""
+
+    number: int
+    size: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
     """What to build: a valid snapshot, the base image, and every reference the image gets.
 
-    ``tags[0]`` is the immutable one that a Deployment may name; the others move with each build.
+    ``tags[0]`` is the immutable one that a Deployment may name; the others move with each build. The
+    images of builds that share a ``turn`` may be made in one go.
     """
 
     snapshot: SourceSnapshot
     tags: tuple[ImageRef, ...]
     base: str = "denoland/deno:distroless"
+    turn: Turn | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

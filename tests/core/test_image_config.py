@@ -8,6 +8,7 @@ import pytest
 
 from pdwatch.core.image_config import (
     EMPTY_LAYER,
+    ArchivedImage,
     archive_config_name,
     archive_manifest,
     normal_config,
@@ -122,13 +123,18 @@ def test_what_is_not_the_base_with_our_layers_on_top_has_no_normal_form(image: d
 def test_the_archive_names_every_layer_and_reference() -> None:
     config = normal_config(built("sha256:e", "sha256:s"), base=BASE, dockerfile=DOCKERFILE)
     assert config
-    assert json.loads(archive_manifest(config, ["hello:1-0"])) == [
-        {
-            "Config": archive_config_name(config),
-            "RepoTags": ["hello:1-0"],
-            "Layers": ["0/layer.tar", "1/layer.tar", "2/layer.tar", "3/layer.tar"],
-        }
+    images = [
+        ArchivedImage(config=config, references=("hello:1-0",)),
+        ArchivedImage(config=config, references=("other:1-0",), layer="top.tar"),
     ]
+    first, second = json.loads(archive_manifest(images))
+    assert first == {
+        "Config": archive_config_name(config),
+        "RepoTags": ["hello:1-0"],
+        "Layers": ["0/layer.tar", "1/layer.tar", "2/layer.tar", "3/layer.tar"],
+    }
+    assert second["RepoTags"] == ["other:1-0"]
+    assert second["Layers"] == [*first["Layers"][:-1], "top.tar"]
     assert archive_config_name(config) == f"{config.id.removeprefix('sha256:')}.json"
 
 

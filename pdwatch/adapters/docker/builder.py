@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from pdwatch.adapters.dependencies import third_party_code
 from pdwatch.adapters.docker.api import RefusedError
@@ -12,6 +13,7 @@ from pdwatch.adapters.docker.base import inspect, require_base
 from pdwatch.adapters.docker.dependencies import DependencyImages
 from pdwatch.adapters.docker.dockerfile_builds import DockerfileBuilds
 from pdwatch.adapters.docker.image_plan import ImagePlan
+from pdwatch.adapters.docker.joint_loads import TOGETHER
 from pdwatch.adapters.docker.layer_builds import LayerBuilds
 from pdwatch.adapters.files import read_verified
 from pdwatch.core.build_context import build_context, split_trees
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from pdwatch.adapters.docker.known import KnownDocker
     from pdwatch.core.build_context import ContextEntry
     from pdwatch.core.builders import BuilderName
-    from pdwatch.core.model import BuildRequest, ImageRef, SourceSnapshot
+    from pdwatch.core.model import BuildRequest, ImageRef, SourceSnapshot, Turn
 
 
 class DockerBuilder:
@@ -61,6 +63,17 @@ class DockerBuilder:
         self._dockerfiles = DockerfileBuilds(api, known, builder=builder, report=report)
         self._layers = LayerBuilds(api, known, self._dockerfiles, report=report)
         self._report = report
+        self._alone: WeakValueDictionary[Turn, asyncio.Lock] = WeakValueDictionary()
+        """By turn, as long as any of its builds goes on."""
+
+    @property
+    def together(self) -> int:
+        """How many builds may share a turn: once Docker has taken a layer, what goes in one archive."""
+        return TOGETHER if self._adds_layers and self._known.loads_layers else 1
+
+    @property
+    def _adds_layers(self) -> bool:
+        return self._builder == "layer" or (self._builder == "auto" and "layer" not in self._known.refused)
 
     async def run(self) -> None:
         """Let what several saves wait for outlive each of them, until cancelled; may be left out."""
@@ -99,7 +112,7 @@ class DockerBuilder:
 
     async def _build(self, plan: ImagePlan) -> BuiltImage:
         tags = plan.request.tags
-        if self._builder == "layer" or (self._builder == "auto" and "layer" not in self._known.refused):
+        if self._adds_layers:
             try:
                 return BuiltImage(id=await self._layers.build(plan), tags=tags, builder="layer")
             except (BuilderMissingError, RefusedError) as error:
@@ -107,7 +120,8 @@ class DockerBuilder:
                     raise
                 if isinstance(error, BuilderMissingError):
                     self._known.refused.add("layer")
-        image_id = await self._dockerfiles.build(plan.recipe(), plan.base)
+        async with plan.alone:
+            image_id = await self._dockerfiles.build(plan.recipe(), plan.base)
         return BuiltImage(id=image_id, tags=tags, builder=self._dockerfiles.builder)
 
     async def _plan(self, request: BuildRequest) -> ImagePlan:
@@ -116,13 +130,20 @@ class DockerBuilder:
             raise SettingsError(f"{request.base!r} is no image reference")
         code, context, trees = await asyncio.to_thread(_contents, request.snapshot, self._engine)
         found = await require_base(self._api, base, known=self._known, report=self._report)
-        dependencies = []
+        dependencies, alone = [], self._lock(request.turn)
         if code.missing:
-            dependencies.append(await self._images.fetched(code, base=found))
+            dependencies.append(await self._images.fetched(code, base=found, alone=alone))
         if trees:
             read = partial(read_verified, request.snapshot)
-            dependencies.append(await self._images.brought(trees, read, base=found))
-        return ImagePlan(request=request, base=found, dependencies=tuple(dependencies), context=context)
+            dependencies.append(await self._images.brought(trees, read, base=found, alone=alone))
+        return ImagePlan(
+            request=request, base=found, dependencies=tuple(dependencies), context=context, alone=alone
+        )
+
+    def _lock(self, turn: Turn | None) -> asyncio.Lock:
+        """Return what the builds of a turn have in common; builds without a turn have nothing."""
+        lock = asyncio.Lock()
+        return lock if turn is None else self._alone.setdefault(turn, lock)
 
 
 def _contents(

@@ -11,6 +11,7 @@ import hashlib
 import os
 import tarfile
 import tempfile
+from contextlib import asynccontextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, Any
 
 from pdwatch.adapters.context import BLOCK_BYTES, tar_chunks
@@ -27,7 +28,7 @@ from pdwatch.core.names import IMAGE_DEPENDENCIES_LABEL
 from pdwatch.core.sources import DEPENDENCIES, NODE_MODULES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 
     from pdwatch.adapters.dependencies import ThirdPartyCode
     from pdwatch.adapters.docker.api import DockerApi
@@ -58,12 +59,15 @@ class DependencyImages:
         self._network = network
         self._report = report
 
-    async def fetched(self, code: ThirdPartyCode, *, base: Mapping[str, Any]) -> str:
+    async def fetched(
+        self, code: ThirdPartyCode, *, base: Mapping[str, Any], alone: asyncio.Lock | None = None
+    ) -> str:
         """Return the reference of an image with what a workflow lacks, fetched first when there is none.
 
         Args:
             code: What to fetch, and which trees not to, since the workflow brings them along.
             base: What Docker says of the base image.
+            alone: Held while it is made.
 
         Raises:
             DependencyUnavailableError: Where an import comes from can't be reached.
@@ -72,7 +76,9 @@ class DependencyImages:
             DockerError: Docker can't be reached, or answers with another error.
         """
         digest = fetch_digest(code.fetch_files, base_id=base["Id"], left_out=code.trees)
-        if not await self._has(digest):
+        async with self._lacking(digest, alone) as lacking:
+            if not lacking:
+                return dependencies_reference(digest)
             with tempfile.TemporaryFile() as tree, tempfile.TemporaryFile() as layer:
                 await fetch(self._api, code, base=base, network=self._network, report=self._report, into=tree)
                 chunks = _fetched_layer(tree, DEPENDENCIES - code.trees)
@@ -86,6 +92,7 @@ class DependencyImages:
         read: Callable[[SourceFile], Iterator[bytes]],
         *,
         base: Mapping[str, Any],
+        alone: asyncio.Lock | None = None,
     ) -> str:
         """Return the reference of an image with the trees of a workflow directory, made if there is none.
 
@@ -93,6 +100,7 @@ class DependencyImages:
             trees: See :func:`pdwatch.core.build_context.split_trees`.
             read: Yields a file's content.
             base: What Docker says of the base image.
+            alone: Held while it is made.
 
         Raises:
             DockerError: Docker can't be reached, or answers with an error.
@@ -100,11 +108,22 @@ class DependencyImages:
         """
         entries = tuple(trees)
         digest = trees_digest(entries)
-        if not await self._has(digest):
+        async with self._lacking(digest, alone) as lacking:
+            if not lacking:
+                return dependencies_reference(digest)
             with tempfile.TemporaryFile() as layer:
                 diff_id = await asyncio.to_thread(_write, tar_chunks(entries, read), layer)
                 await self._load(digest, diff_id, layer, base=base)
         return dependencies_reference(digest)
+
+    @asynccontextmanager
+    async def _lacking(self, digest: str, alone: asyncio.Lock | None) -> AsyncIterator[bool]:
+        """Say whether an image is still to be made, and let nobody else of the turn make one meanwhile."""
+        if await self._has(digest):
+            yield False
+            return
+        async with alone or nullcontext():
+            yield alone is None or not await self._has(digest)
 
     async def _has(self, digest: str) -> bool:
         found = await self._known.inspect(dependencies_reference(digest))
@@ -119,7 +138,7 @@ class DependencyImages:
         size = layer.seek(0, os.SEEK_END)
         layer.seek(0)
         content = SourceFile(path=archive_layer_name(0), size=size, digest="")
-        archive = [*image_files(config, [reference]), ContextFile(path=content.path, content=content)]
+        archive = [*image_files(config, reference), ContextFile(path=content.path, content=content)]
         self._known.own(config.id)
         try:
             await load(

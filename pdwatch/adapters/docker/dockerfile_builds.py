@@ -191,7 +191,7 @@ class DockerfileBuilds:
             raise DockerError(f"the base image changed while {recipe.ref} was built")
         self._known.own(config.id)
         try:
-            await load(self._api, tar_chunks(image_files(config, [recipe.ref]), recipe.read))
+            await load(self._api, tar_chunks(image_files(config, recipe.ref), recipe.read))
         except RefusedError as refused:
             if error := load_error(refused, recipe.ref):
                 raise error from refused

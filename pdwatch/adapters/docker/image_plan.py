@@ -14,6 +14,7 @@ from pdwatch.core.names import IMAGE_PARENT_LABEL
 from pdwatch.core.parent_image import parent_digest, parent_reference, split_sources
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterator, Mapping
 
     from pdwatch.core.build_context import ContextEntry
@@ -31,6 +32,8 @@ class ImagePlan:
     dependencies: tuple[str, ...]
     """The images of third-party code."""
     context: tuple[ContextEntry, ...]
+    alone: asyncio.Lock
+    """For what takes Docker long: one build of a turn does it at a time."""
 
     @property
     def spec(self) -> WorkflowSpec:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pdwatch.adapters.context import tar_chunks
 from pdwatch.adapters.docker.api import RefusedError
 from pdwatch.adapters.docker.base import inspect
 from pdwatch.adapters.docker.dockerfile_builds import missing
+from pdwatch.adapters.docker.joint_loads import JointLoads, LayerImage
 from pdwatch.adapters.docker.load import layer_archive, load
 from pdwatch.adapters.docker.refusals import load_error
 from pdwatch.adapters.docker.shared_builds import SharedBuilds
 from pdwatch.core.parent_image import dialect_of, is_parent
+from pdwatch.core.tar_header import archive_size
 from pdwatch.errors import DiskFullError
 
 if TYPE_CHECKING:
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from pdwatch.core.tar_header import TarDialect
     from pdwatch.errors import DockerError
 
+_SMALL_BYTES = 1 << 20
+"""A layer up to this size is kept in memory, and may travel with others."""
 _NEEDS_ALL_LAYERS = RefusedError("it takes no image whose layers it has already")
 
 
@@ -53,6 +59,7 @@ class LayerBuilds:
         self._known = known
         self._dockerfiles = dockerfiles
         self._parents: SharedBuilds[Mapping[str, Any] | None] = SharedBuilds()
+        self._loads = JointLoads(api)
         self._dialects: dict[str, TarDialect] = {}
 
     async def run(self) -> None:
@@ -102,7 +109,9 @@ class LayerBuilds:
     async def _build_parent(self, image: SplitImage) -> Mapping[str, Any] | None:
         if found := await self._found(image):  # another build of it has ended meanwhile
             return found
-        if not await self._dockerfiles.build_normal(image.parent_recipe(), image.plan.base):
+        async with image.plan.alone:
+            normal = await self._dockerfiles.build_normal(image.parent_recipe(), image.plan.base)
+        if not normal:
             return None
         built = await self._found(image)
         self._known.loads_layers = self._known.loads_layers or built is not None
@@ -113,6 +122,25 @@ class LayerBuilds:
         return found if is_parent(found, image.parent, base=image.plan.base) else None
 
     async def _add_layer(self, image: SplitImage, parent: Mapping[str, Any]) -> str:
+        self._report(f"Adding the sources to {image.parent_ref}")
+        dialect = await self._dialect(image, parent)
+        small = archive_size(image.sources, dialect) <= _SMALL_BYTES
+        made = await (self._load_small if small else self._load_big)(image, parent, dialect)
+        if not self._known.loads_layers:
+            await self._prove(made)
+        return made.id
+
+    async def _load_small(
+        self, image: SplitImage, parent: Mapping[str, Any], dialect: TarDialect
+    ) -> ImageConfig:
+        made = await asyncio.to_thread(_in_memory, image, parent, dialect)
+        self._known.own(made.config.id)
+        await self._loads.load(made, turn=image.plan.request.turn)
+        return made.config
+
+    async def _load_big(
+        self, image: SplitImage, parent: Mapping[str, Any], dialect: TarDialect
+    ) -> ImageConfig:
         registered: list[ImageConfig] = []
 
         def config(layer: str) -> ImageConfig:
@@ -124,17 +152,14 @@ class LayerBuilds:
         archive = layer_archive(
             image.sources,
             image.plan.read,
-            dialect=await self._dialect(image, parent),
+            dialect=dialect,
             position=len(parent["RootFS"]["Layers"]),
             config=config,
-            references=[image.plan.ref],
+            reference=image.plan.ref,
         )
-        self._report(f"Adding the sources to {image.parent_ref}")
         await load(self._api, archive)
         (made,) = registered
-        if not self._known.loads_layers:
-            await self._prove(made)
-        return made.id
+        return made
 
     async def _dialect(self, image: SplitImage, parent: Mapping[str, Any]) -> TarDialect:
         if parent["Id"] not in self._dialects:
@@ -147,3 +172,9 @@ class LayerBuilds:
         if found is None or tuple(found["RootFS"]["Layers"]) != made.layers:
             raise missing("layer", self._api, _NEEDS_ALL_LAYERS)
         self._known.loads_layers = True
+
+
+def _in_memory(image: SplitImage, parent: Mapping[str, Any], dialect: TarDialect) -> LayerImage:
+    layer = b"".join(tar_chunks(image.sources, image.plan.read, dialect=dialect))
+    config = image.config(parent, f"sha256:{hashlib.sha256(layer).hexdigest()}")
+    return LayerImage(layer=layer, config=config, reference=image.plan.ref)

@@ -63,6 +63,11 @@ class Stages:
         """How many engines each reference is held for."""
         self._made = 0
 
+    @property
+    def together(self) -> int:
+        """One: stages have nothing in common."""
+        return 1
+
     async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:
         """Return the stage of exactly this snapshot, if an engine may still be started from it."""
         found = self._stages.get(str(ref))
