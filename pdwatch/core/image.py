@@ -70,6 +70,11 @@ def image_repository(name: str, registry: str | None) -> str:
     """
     if registry is None:
         return name
+    if "@" in registry:  # it is not repeated: what stands before may be a password
+        raise SettingsError(
+            "the registry has an @ in it, as before a host to log in to",
+            remedy="leave out the user; log in with `docker login`, and pdwatch uses Docker's credentials",
+        )
     if "://" in registry:
         raise SettingsError(
             f"the registry {registry!r} is a URL",

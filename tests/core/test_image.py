@@ -87,6 +87,14 @@ def test_what_makes_no_reference_is_refused_with_advice(options: dict[str, str],
     assert refused.value.remedy
 
 
+@pytest.mark.parametrize("registry", ["https://ada:canary@r.io/me", "ada:canary@r.io", "ada:can@ary@r.io"])
+def test_a_password_in_the_registry_is_refused_and_not_repeated(registry: str) -> None:
+    with pytest.raises(SettingsError, match="has an @ in it") as refused:
+        references(registry=registry)
+    assert "docker login" in (refused.value.remedy or "")
+    assert "can" not in f"{refused.value.message} {refused.value.remedy}"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
