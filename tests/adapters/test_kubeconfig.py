@@ -49,6 +49,14 @@ class TestFindingTheCluster:
         with pytest.raises(SettingsError, match=r"another-user-s can't be read: Permission denied"):
             await connect(kubeconfig=file).__aenter__()
 
+    async def test_a_password_in_the_server_s_address_is_refused_and_not_repeated(
+        self, tmp_path: Path
+    ) -> None:
+        file = kubeconfig(tmp_path / "config", f"https://ada:{CANARY}@127.0.0.1:6443")
+        with pytest.raises(SettingsError, match="cluster it has a user in its server's URL") as caught:
+            await connect(kubeconfig=file).__aenter__()
+        assert CANARY not in f"{caught.value.message} {caught.value.remedy}"
+
     async def test_the_home_directory_s_kubeconfig_is_used(self, tmp_path: Path) -> None:
         (tmp_path / "home" / ".kube").mkdir(parents=True)
         kubeconfig(tmp_path / "home" / ".kube" / "config", "https://from.home:6443")

@@ -179,6 +179,11 @@ def _chosen_user(config: dict[str, Any], context: str | None, shown: str) -> dic
             f"{shown}: cluster {chosen['cluster']} has no server of the form https://HOST:PORT",
             remedy=f"set it: kubectl config set-cluster {chosen['cluster']} --server=https://…",
         )
+    if "@" in server.netloc:  # the address is logged, and told in errors
+        raise SettingsError(
+            f"{shown}: cluster {chosen['cluster']} has a user in its server's URL",
+            remedy="take it out there: what to log in with belongs to the kubeconfig's users",
+        )
     user = entries["users"][chosen["user"]]
     assert isinstance(user, dict)
     return user
