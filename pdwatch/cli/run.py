@@ -35,6 +35,15 @@ def command(config: Path | None, **_: Any) -> None:
     it does only what is missing.
 
     \b
+    Exit codes:
+      0  stopped
+      1  a defect of pdwatch; nobody reads its stdout any more
+      2  a flag, the settings or the kubeconfig are wrong
+      3  inotify can't be had, or Deno for the local target
+      4  there is no such directory
+      5  another daemon watches it, or the address to listen on is taken
+
+    \b
     Examples:
       pdwatch run ~/workflows
       pdwatch run --namespace dev --log-format json ~/workflows | jq .event

@@ -35,6 +35,14 @@ def test_a_page_has_the_sections_that_man_pages_have() -> None:
     assert sections == ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "EXAMPLES", "SEE ALSO"]
 
 
+@pytest.mark.parametrize("page", [f"docs/man/pdwatch-{command}.1" for command in COMMANDS])
+def test_a_page_says_what_to_type_and_what_its_exit_status_means(page: str) -> None:
+    text = reference()[page]
+    below = page.replace(".1", "-")  # a group leaves that to its commands
+    assert ".SH EXAMPLES" in text or any(other.startswith(below) for other in reference())
+    assert ".SH EXIT STATUS" in text or ".SH EXAMPLES" not in text or page.endswith("completion.1")
+
+
 def test_dashes_can_be_copied_from_a_terminal_and_text_never_becomes_a_request() -> None:
     for page in (text for path, text in reference().items() if path.endswith(".1")):
         for line in page.splitlines():
