@@ -8,22 +8,26 @@ import pytest
 
 from pdwatch.admission import Admission
 from pdwatch.core.admission import AGING_S, Priority, Work
+from pdwatch.core.model import Turn
 
 pytestmark = pytest.mark.looptime
 
 
 class Builds:
-    """Builds that end when told."""
+    """Builds that end when told; ``together`` of one builder may share a turn."""
 
-    def __init__(self, limit: int) -> None:
-        self.slots = Admission(limit, turn="build slot")
+    def __init__(self, limit: int, *, together: int = 1) -> None:
+        self.together = together
+        self.slots = Admission(limit, turn="build slot", together=lambda _: self.together)
         self.running: list[str] = []
         self.ends: dict[str, asyncio.Event] = {}
+        self.turns: dict[str, Turn] = {}
 
-    async def build(self, name: str, priority: Priority = Priority.SAVE) -> None:
+    async def build(self, name: str, priority: Priority = Priority.SAVE, *, builder: object = None) -> None:
         self.ends[name] = asyncio.Event()
-        work = Work(name=name, priority=priority, since=asyncio.get_running_loop().time())
-        async with self.slots.slot(work):
+        work = Work(name=name, priority=priority, since=asyncio.get_running_loop().time(), joins=builder)
+        async with self.slots.slot(work) as turn:
+            self.turns[name] = turn
             self.running.append(name)
             await self.ends[name].wait()
             self.running.remove(name)
@@ -134,6 +138,85 @@ async def test_start_up_work_is_not_starved_by_saves_without_end():
         for each in range(1, number + 1):
             builds.ends[f"save {each}"].set()
             await settled()
+
+
+async def test_what_waits_for_one_builder_shares_a_turn_that_ends_with_the_last_of_it():
+    builds = Builds(1, together=3)
+    async with asyncio.TaskGroup() as group:
+        for name in "abcdef":
+            group.create_task(builds.build(name, builder="docker"))
+            await settled()
+        assert builds.running == ["a"], "nobody is waited for"
+        builds.ends["a"].set()
+        await settled()
+        assert builds.running == ["b", "c", "d"]
+        assert {builds.turns[name] for name in "bcd"} == {Turn(1, 3)}
+        for name in "bc":
+            builds.ends[name].set()
+        await settled()
+        assert builds.running == ["d"]
+        builds.ends["d"].set()
+        await settled()
+        assert builds.running == ["e", "f"]
+        for name in "ef":
+            builds.ends[name].set()
+
+
+@pytest.mark.parametrize(
+    ("others", "running"),
+    [
+        pytest.param([("b", Priority.SAVE, "docker")], ["a", "b"], id="the same builder"),
+        pytest.param([("b", Priority.SAVE, "other")], ["a"], id="another builder"),
+        pytest.param([("b", Priority.START, "docker")], ["a"], id="something less urgent"),
+        pytest.param(
+            [("b", Priority.SAVE, "other"), ("c", Priority.SAVE, "docker")],
+            ["a"],
+            id="something that came before it could",
+        ),
+    ],
+)
+async def test_a_turn_is_shared_with_what_is_next_as_urgent_and_goes_the_same_way(
+    others: list[tuple[str, Priority, str]], running: list[str]
+):
+    builds = Builds(1, together=3)
+    async with asyncio.TaskGroup() as group:
+        async with builds.slots.slot(Work(name="before", priority=Priority.SAVE, since=0)):
+            group.create_task(builds.build("a", builder="docker"))
+            for name, priority, builder in others:
+                group.create_task(builds.build(name, priority, builder=builder))
+            await settled()
+        await settled()
+        assert builds.running == running
+        while builds.running:
+            builds.ends[builds.running[0]].set()
+            await settled()
+
+
+async def test_what_names_no_builder_shares_its_turn_with_nobody():
+    builds = Builds(1, together=3)
+    async with asyncio.TaskGroup() as group:
+        for name in "abc":
+            group.create_task(builds.build(name))
+        await settled()
+        builds.ends["a"].set()
+        await settled()
+        assert builds.running == ["b"]
+        for end in builds.ends.values():
+            end.set()
+
+
+async def test_how_many_share_a_turn_is_asked_when_it_begins():
+    builds = Builds(1, together=1)
+    async with asyncio.TaskGroup() as group:
+        for name in "abc":
+            group.create_task(builds.build(name, builder="docker"))
+        await settled()
+        builds.together = 2  # the first build has shown what Docker can do
+        builds.ends["a"].set()
+        await settled()
+        assert builds.running == ["b", "c"]
+        for end in builds.ends.values():
+            end.set()
 
 
 async def test_what_waits_can_say_at_any_time_behind_what():

@@ -93,8 +93,13 @@ async def test_a_workflow_that_is_saved_again_while_it_waits_keeps_its_place():
     assert world.cluster.digest(workflows[2].name) == digest_of("third")
 
 
-async def test_a_hundred_workflows_saved_at_once_are_each_built_once_and_never_more_than_the_slots():
+@pytest.mark.parametrize("together", [1, 8])
+async def test_a_hundred_workflows_saved_at_once_are_each_built_once_and_never_more_than_the_slots(
+    together: int,
+):
+    """Of each slot as many at once as Docker makes in one go."""
     world, workflows = FakeWorld(), roots(100)
+    world.docker.together = together
     async with at_rest(world, workflows) as daemon:
         for root in workflows:
             world.disk.save(root, "second")
@@ -102,7 +107,7 @@ async def test_a_hundred_workflows_saved_at_once_are_each_built_once_and_never_m
         await asyncio.sleep(LONG_S)
     assert {world.cluster.digest(root.name) for root in workflows} == {digest_of("second")}
     assert sorted(world.docker.begun) == [root.name for root in workflows]
-    assert world.docker.most_in_all == BUILDS
+    assert world.docker.most_in_all == BUILDS * together
 
 
 @pytest.mark.parametrize("besides", [None, "settings", "drift"])

@@ -32,10 +32,11 @@ pauses = st.sampled_from([0.0, 0.005, 0.05, 0.5, 0.9, 1.05, 1.15, 2.0, 40.0])
 class Histories(RuleBasedStateMachine):
     """Saves, faults, meddling and restarts in any order."""
 
-    @initialize(undeploys_removed=st.booleans())
-    def begin(self, *, undeploys_removed: bool) -> None:
+    @initialize(undeploys_removed=st.booleans(), together=st.sampled_from([1, 3]))
+    def begin(self, *, undeploys_removed: bool, together: int) -> None:
         self.loop = looptime.new_event_loop(_enabled=True)
         self.world = FakeWorld(undeploys_removed=undeploys_removed)
+        self.world.docker.together = together
         self.deleted: set[str] = set()
         self.daemon: LoopUnderTest = self.on_loop(lambda: LoopUnderTest(self.world))
 
@@ -131,7 +132,7 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def no_more_builds_than_there_are_slots(self) -> None:
         if hasattr(self, "world"):
-            assert self.world.docker.most_in_all <= BUILDS
+            assert self.world.docker.most_in_all <= BUILDS * self.world.docker.together
 
     @invariant()
     def an_older_save_is_never_applied_after_a_newer_one(self) -> None:

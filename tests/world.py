@@ -130,10 +130,8 @@ class Docker:
     most_in_all: int = 0
     begun: list[str] = field(default_factory=list)
     """The workflow of each build, in the order in which they began."""
-
-    @property
-    def together(self) -> int:
-        return 1
+    together: int = 1
+    """How many builds share a turn."""
 
     async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:
         return self._built(ref, cached=True) if str(ref) in self.images else None
