@@ -3,9 +3,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 
-from pdwatch.cli.main import COMMANDS, SHORT_HELP
+from pdwatch.cli.main import COMMANDS, SHORT_HELP, cli
 from pdwatch.cli.reference import main, reference
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,12 @@ def test_the_files_in_the_checkout_are_what_the_commands_say_now() -> None:
 
 def test_every_command_has_a_line_in_the_help_of_pdwatch() -> None:
     assert SHORT_HELP.keys() == COMMANDS.keys()
+
+
+def test_a_command_that_is_misspelt_gets_the_nearest_named() -> None:
+    with pytest.raises(click.UsageError) as refused:
+        cli(["stauts"], standalone_mode=False)
+    assert refused.value.format_message() == "No such command 'stauts'. Did you mean 'status'?"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
