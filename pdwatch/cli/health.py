@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pdwatch.cli.console import print_json
-from pdwatch.cli.options import OUTPUT
+from pdwatch.cli.options import OUTPUT, PlaceType
 from pdwatch.errors import DaemonUnavailableError, ExitCode
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @click.command(name="health")
 @click.option("--ready", is_flag=True, help="Ask whether it is ready as well.")
 @click.option(
-    "--socket", metavar="PATH|URL", help="Where the daemon answers.  [default: all that run on this machine]"
+    "--socket",
+    type=PlaceType(),
+    metavar="PATH|URL",
+    help="Where the daemon answers.  [default: all that run on this machine]",
 )
 @OUTPUT
 def command(socket: str | None, *, ready: bool, output: str) -> None:

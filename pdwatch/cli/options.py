@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 import click
 
@@ -66,6 +67,23 @@ class WorkflowNameType(click.ParamType[str]):
         return str(value)
 
 
+class PlaceType(click.ParamType[str]):
+    """Where a daemon answers: the path of its socket, or a URL."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the place as it is; click reports what can't be one."""
+        try:
+            url = urlsplit(value)
+            usable = url.scheme in ("http", "https") and url.hostname and url.port != 0
+        except ValueError:  # of brackets and ports
+            usable = False
+        if "://" in value and not usable:
+            self.fail(f"{value!r} is no URL such as http://127.0.0.1:9464, nor a path.", param, ctx)
+        return str(value)
+
+
 class DurationType(click.ParamType[float]):
     """A time such as ``90s``; the value is in seconds."""
 
@@ -90,11 +108,11 @@ class SinceType(click.ParamType[datetime]):
         try:
             if ago is None:
                 return datetime.fromisoformat(value).astimezone()
-        except ValueError:
+            return datetime.now().astimezone() - timedelta(**{_UNITS_AGO[ago[2]]: int(ago[1])})
+        except (ValueError, OverflowError):  # before the year 1
             self.fail(
                 f"{value!r} is neither a time ago, such as 10m, nor one like 2025-01-31T09:00.", param, ctx
             )
-        return datetime.now().astimezone() - timedelta(**{_UNITS_AGO[ago[2]]: int(ago[1])})
 
 
 ALL = -1

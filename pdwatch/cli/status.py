@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, get_args
 import click
 
 from pdwatch.cli.console import coloured, print_json, stopped_by_ctrl_c, style
-from pdwatch.cli.options import OUTPUT
+from pdwatch.cli.options import OUTPUT, PlaceType
 from pdwatch.cli.table import age
 from pdwatch.core.model import RolloutPhase, TargetName
 from pdwatch.core.rollout import rollout_status
@@ -77,6 +77,7 @@ def _name(_context: click.Context, _parameter: click.Parameter, value: str | Non
 )
 @click.option(
     "--socket",
+    type=PlaceType(),
     metavar="PATH|URL",
     help="Where the daemon answers.  [default: all that run on this machine]",
 )

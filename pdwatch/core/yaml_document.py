@@ -93,7 +93,7 @@ class _Composer:
         next(self._events)
         following = next(self._events)
         if isinstance(following, yaml.DocumentStartEvent):
-            refuse(_position(following), "a second document begins here; keep one workflow in each file")
+            refuse(_position(following), "a second document begins here; keep one in each file")
         return root
 
     def _value(self, event: yaml.Event, *, depth: int) -> _Composed:

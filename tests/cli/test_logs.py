@@ -136,7 +136,9 @@ async def test_a_file_that_the_settings_turn_off_is_told(environ: Mapping[str, s
     assert "log.file is none" in ended.err
 
 
-@pytest.mark.parametrize("flag", ["--since=yesterday", "--since=5", "-nmany", "--level=loud"])
+@pytest.mark.parametrize(
+    "flag", ["--since=yesterday", "--since=5", "--since=999999w", "-nmany", "--level=loud"]
+)
 async def test_a_flag_that_means_nothing_is_told(flag: str):
     ended = await pdwatch("logs", flag)
     assert ended.status == 2

@@ -114,9 +114,7 @@ def test_positions_count_from_one_and_in_characters() -> None:
     [
         pytest.param("", "1:1 is empty", id="empty"),
         pytest.param("# x\n", "1:1 is empty", id="comment"),
-        pytest.param(
-            "a: 1\n---\nb: 2", "2:1 a second document begins here; keep one workflow in each file", id="two"
-        ),
+        pytest.param("a: 1\n---\nb: 2", "2:1 a second document begins here; keep one in each file", id="two"),
         pytest.param(
             b"a: 1\nb: caf\xe9", "2:7 is not UTF-8 (byte 0xe9); save the file as UTF-8", id="Latin-1"
         ),
