@@ -100,18 +100,23 @@ async def _prune(flags: _Flags) -> None:
         removals = surplus(chosen, in_use=in_use, keep=flags.keep, now=datetime.now(UTC), grace=timedelta(0))
         everything = not flags.directories and not flags.names
         unused = await store.unused(in_use=in_use) if everything else ()
-        pruned = None if flags.dry_run else await _remove(store, removals, unused)
+        pruned = None
+        if not flags.dry_run:
+            pruned, orphans = await _remove(store, removals, unused)
+            unused = (*unused, *orphans)
     _print(removals, unused, pruned, flags)
 
 
-async def _remove(store: ImageStore, removals: Sequence[Removal], unused: Sequence[Ingredient]) -> Pruned:
-    """Remove what goes, and what was made for it alone."""
+async def _remove(
+    store: ImageStore, removals: Sequence[Removal], unused: Sequence[Ingredient]
+) -> tuple[Pruned, Sequence[Ingredient]]:
+    """Remove what goes, and what was made for it alone; return the latter besides."""
     left = await store.remove_ingredients(unused)
     gone = await store.remove(removals)
-    orphans = orphaned(await store.unused(), gone.copied) if gone.count else ()
+    orphans = tuple(orphaned(await store.unused(), gone.copied)) if gone.count else ()
     made_of = await store.remove_ingredients(orphans)
     steps = (left, gone, made_of)
-    return Pruned(count=sum(each.count for each in steps), bytes=sum(each.bytes for each in steps))
+    return Pruned(count=sum(each.count for each in steps), bytes=sum(each.bytes for each in steps)), orphans
 
 
 async def _chosen(images: Sequence[ListedImage], flags: _Flags) -> Sequence[ListedImage]:

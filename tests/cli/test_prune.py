@@ -133,9 +133,10 @@ async def test_third_party_code_goes_with_the_last_image_that_was_made_with_it(
 
     await pdwatch("prune", hello.name, "--keep=2", environ=testbed.variables)
     assert first in await dependencies(docker, hello), "the second newest image was made with it"
-    await pdwatch("prune", hello.name, "--keep=1", environ=testbed.variables)
+    ended = await pdwatch("prune", hello.name, "--keep=1", environ=testbed.variables)
     (second,) = await dependencies(docker, hello)
     assert second != first
+    assert f"removed {first}, which no image is made of\n" in ended.out
     with pytest.raises(aiodocker.DockerError):
         await docker.images.inspect(first)
 
