@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @dataclass(slots=True, eq=False)
 class _Turn:
     number: int
-    first: Work
     size: int = 0
-    ended: int = 0
+    works: list[Work] = field(default_factory=list)
+    """Those of it that have not ended."""
 
 
 class Admission:
@@ -69,41 +69,42 @@ class Admission:
             if admitted.cancelled():  # while it was waiting: it never had its turn
                 self._waiting -= 1
             else:
-                self._ended(admitted.result())
+                self._ended(admitted.result(), work)
 
     def hold(self, work: Work) -> str:
         """Say why work that is in line waits."""
-        return hold(work, self._first(), limit=self._limit, waiting=self._waiting, turn=self._turn)
+        return hold(work, self._going(), limit=self._limit, waiting=self._waiting, turn=self._turn)
 
-    def _ended(self, turn: _Turn) -> None:
-        turn.ended += 1
-        if turn.ended == turn.size:
+    def _ended(self, turn: _Turn, work: Work) -> None:
+        turn.works.remove(work)
+        if not turn.works:
             self._running.remove(turn)
             self._admit()
 
     def _admit(self) -> None:
         now = asyncio.get_running_loop().time()
-        while (work := next_turn(self._heads(), self._first(), limit=self._limit, now=now)) is not None:
-            turn = _Turn(next(self._turns), work)
+        while (work := next_turn(self._heads(), self._going(), limit=self._limit, now=now)) is not None:
+            turn = _Turn(next(self._turns))
             self._running.append(turn)
-            self._enter(turn)
+            self._enter(turn, work.priority)
             while turn.size < self._together(work) and self._next_may_share(work):
-                self._enter(turn)
+                self._enter(turn, work.priority)
 
-    def _enter(self, turn: _Turn) -> None:
-        """Let the first in line of a turn's priority have it."""
-        *_, admitted = heapq.heappop(self._lines[turn.first.priority])
+    def _enter(self, turn: _Turn, priority: Priority) -> None:
+        """Let the first in line of a priority have a turn."""
+        *_, work, admitted = heapq.heappop(self._lines[priority])
         self._waiting -= 1
         turn.size += 1
+        turn.works.append(work)
         admitted.set_result(turn)
 
     def _next_may_share(self, first: Work) -> bool:
         head = self._head(first.priority)
         return head is not None and may_share(head, first)
 
-    def _first(self) -> list[Work]:
-        """Return of each turn what got it first."""
-        return [turn.first for turn in self._running]
+    def _going(self) -> list[Work]:
+        """Return of each turn what came first of that which has not ended."""
+        return [turn.works[0] for turn in self._running]
 
     def _heads(self) -> list[Work]:
         """Return the first in line of each priority."""

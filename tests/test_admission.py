@@ -233,3 +233,20 @@ async def test_what_waits_can_say_at_any_time_behind_what():
         waiting[1].cancel()
         builds.ends["a"].set()
         await first
+
+
+async def test_what_waits_names_of_a_shared_turn_what_has_not_ended():
+    builds = Builds(1, together=2)
+    async with asyncio.TaskGroup() as group:
+        async with builds.slots.slot(Work(name="before", priority=Priority.SAVE, since=0)):
+            for name in "abc":
+                group.create_task(builds.build(name, builder="docker"))
+            await settled()
+        await settled()
+        last = Work(name="c", priority=Priority.SAVE, since=0)
+        assert builds.slots.hold(last) == "waits for a build slot behind a (1 at once)"
+        builds.ends["a"].set()
+        await settled()
+        assert builds.slots.hold(last) == "waits for a build slot behind b (1 at once)"
+        for end in builds.ends.values():
+            end.set()
