@@ -4,17 +4,20 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pdwatch.adapters.docker.api import connect
+import pytest
+
+from pdwatch.adapters.docker.api import RefusedError, connect
 from pdwatch.adapters.docker.prune import DockerImageStore
 from pdwatch.adapters.docker.publisher import LocalPublisher
 from pdwatch.core.retention import Removal, orphaned, surplus
-from tests.adapters.docker_proxy import docker_proxy
+from tests.adapters.docker_proxy import docker_proxy, refusal
 from tests.adapters.docker_workflow import NODE, delete_images, ingredients, parents, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import aiodocker
+    from aiohttp import web
 
     from pdwatch.adapters.docker.api import DockerApi
     from pdwatch.core.retention import Ingredient
@@ -105,3 +108,36 @@ async def test_images_that_stay_are_not_asked_for_again_each_time_that_others_go
             await store.unused()
             asked.append(proxy.requests[before:].count(f"GET images/{stays.id}/json"))
     assert asked == [1, 0]
+
+
+@pytest.mark.parametrize("what", ["json", "history"])
+async def test_a_look_that_was_ended_early_is_gone_on_with_and_not_begun_anew(
+    testbed: Testbed, workflow: Workflow, tmp_path: Path, what: str
+) -> None:
+    built: list[str] = []
+    asked: list[str] = []
+
+    def fault(request: web.Request) -> web.Response | None:
+        path = request.path
+        if not any(path.endswith(f"/images/{each}/{what}") for each in built):
+            return None
+        asked.append(path)
+        return refusal("Docker is busy", status=500) if len(asked) == len(built) else None
+
+    workflow.save(f"node_modules/{workflow.name}/index.js", "export const version = 1;\n")
+    async with (
+        docker_proxy(testbed.docker_host, tmp_path, fault) as proxy,
+        connect(proxy.endpoint) as api,
+    ):
+        images = []
+        for number in range(2):
+            workflow.save("nodes/greet.ts", f"{NODE}// {number}\n")
+            images.append((await workflow.build(api)).id)
+        built += images
+        store = DockerImageStore(api)
+        with pytest.raises(RefusedError):
+            await store.unused()
+        first, second = asked
+        asked.append("Docker answers again")
+        await store.unused()
+    assert asked == [first, second, "Docker answers again", second]

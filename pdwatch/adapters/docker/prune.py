@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from sys import intern
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pdwatch.adapters.docker.api import NOT_FOUND, RefusedError
 from pdwatch.adapters.docker.base import inspect
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pdwatch.adapters.docker.api import DockerApi
     from pdwatch.core.retention import Removal
 
+T = TypeVar("T")
+
 _CONFLICT = 409
 _NAMELESS = "<none>:<none>"
 
@@ -43,9 +45,9 @@ class DockerImageStore:
 
     def __init__(self, api: DockerApi) -> None:
         self._api = api
-        self._layers: dict[str, Mapping[str, tuple[str, ...]]] = {}
+        self._layers: dict[str, dict[str, tuple[str, ...]]] = {}
         """By label and ID; those of one ID are always the same."""
-        self._copied: Mapping[str, frozenset[str]] = {}
+        self._copied: dict[str, frozenset[str]] = {}
         """By the ID of a workflow's image: the references of the images that it was made with."""
 
     async def listed(self) -> tuple[ListedImage, ...]:
@@ -167,20 +169,24 @@ class DockerImageStore:
         return freed_bytes(layers, history, removed=min(len(deleted) - 1, len(layers)))
 
     async def _layers_of(self, label: str, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-        """Return the layers of each image with a label, by its ID; Docker is asked once for each."""
-        known = self._layers.get(label, {})
-        new = [await inspect(self._api, each) for each in ids if each not in known]
-        layers = {image["Id"]: tuple(map(intern, image["RootFS"]["Layers"])) for image in new if image}
-        self._layers[label] = layers | {each: known[each] for each in ids if each in known}
-        return self._layers[label]
+        """Return the layers of each image with a label, by its ID; Docker is asked once for each.
+
+        What it has said is kept when this is cancelled: with thousands of images the next one goes on there.
+        """
+        known = self._layers[label] = _only(ids, self._layers.get(label, {}))
+        for each in ids:
+            if each not in known and (image := await inspect(self._api, each)):
+                known[each] = tuple(map(intern, image["RootFS"]["Layers"]))
+        return known
 
     async def _copied_by(self, ids: Collection[str]) -> Mapping[str, frozenset[str]]:
-        """Return the references of the images that each was made with; Docker is asked once for each."""
-        histories = {each: await self._history(each) for each in ids if each not in self._copied}
-        # An image that is gone has none, and may come back under the same ID.
-        new = {each: copied_from(history) for each, history in histories.items() if history}
-        self._copied = new | {each: self._copied[each] for each in ids if each in self._copied}
-        return self._copied
+        """Return the references of the images that each was made with; Docker is asked as for layers."""
+        known = self._copied = _only(ids, self._copied)
+        for each in ids:
+            # An image that is gone has no history, and may come back under the same ID.
+            if each not in known and (history := await self._history(each)):
+                known[each] = copied_from(history)
+        return known
 
     async def _listed(self, label: str) -> Mapping[str, tuple[str, ...]]:
         """Return the references of each image with a label, by its ID."""
@@ -202,6 +208,10 @@ class DockerImageStore:
                 return ()
             raise
         return [(step["CreatedBy"], step["Size"]) for step in history]
+
+
+def _only(ids: Iterable[str], known: Mapping[str, T]) -> dict[str, T]:
+    return {each: known[each] for each in ids if each in known}
 
 
 def _names(listed: dict[str, Any]) -> tuple[str, ...]:
