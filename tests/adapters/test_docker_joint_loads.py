@@ -101,7 +101,7 @@ async def loads(docker: ScriptedDocker, directory: Path) -> AsyncIterator[JointL
 def image(name: str) -> LayerImage:
     reference = parse_reference(f"{name}:1")
     assert reference
-    config = ImageConfig(content=json.dumps({"of": name}).encode(), layers=("sha256:below", "sha256:top"))
+    config = ImageConfig(content=json.dumps({"of": name}).encode(), layers=("sha256:below", f"sha256:{name}"))
     return LayerImage(layer=name.encode(), config=config, reference=reference)
 
 

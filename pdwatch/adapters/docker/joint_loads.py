@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -38,8 +37,8 @@ class LayerImage:
 
     @property
     def file(self) -> ContextFile:
-        """The layer, under a name of its own."""
-        return ContextFile(path=f"{hashlib.sha256(self.layer).hexdigest()}.tar", content=self.layer)
+        """The layer, under a name of its own: that of its diff ID."""
+        return ContextFile(path=f"{self.config.layers[-1].removeprefix('sha256:')}.tar", content=self.layer)
 
     @property
     def archived(self) -> ArchivedImage:
