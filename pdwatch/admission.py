@@ -100,7 +100,7 @@ class Admission:
 
     def _next_may_share(self, first: Work) -> bool:
         head = self._head(first.priority)
-        return head is not None and may_share(head, first)
+        return head is not None and may_share(head, first, limit=self._limit)
 
     def _going(self) -> list[Work]:
         """Return of each turn what came first of that which has not ended."""

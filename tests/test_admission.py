@@ -205,6 +205,27 @@ async def test_what_names_no_builder_shares_its_turn_with_nobody():
             end.set()
 
 
+@pytest.mark.parametrize(
+    ("limit", "running"),
+    [
+        pytest.param(2, ["a", "b"], id="two turns, of which one is kept for saves"),
+        pytest.param(1, ["a"], id="one turn, which a save waits for"),
+    ],
+)
+async def test_start_up_work_shares_a_turn_only_where_no_save_waits_for_it(limit: int, running: list[str]):
+    builds = Builds(limit, together=2)
+    async with asyncio.TaskGroup() as group:
+        async with builds.slots.slot(Work(name="before", priority=Priority.START, since=0)):
+            for name in "abc":
+                group.create_task(builds.build(name, Priority.START, builder="docker"))
+            await settled()
+        await settled()
+        assert builds.running == running
+        while builds.running:
+            builds.ends[builds.running[0]].set()
+            await settled()
+
+
 async def test_how_many_share_a_turn_is_asked_when_it_begins():
     builds = Builds(1, together=1)
     async with asyncio.TaskGroup() as group:

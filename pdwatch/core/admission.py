@@ -73,9 +73,17 @@ def next_turn(waiting: Iterable[Work], running: Sequence[Work], *, limit: int, n
     return min(candidates, key=lambda work: _rank(work, now), default=None)
 
 
-def may_share(work: Work, first: Work) -> bool:
-    """Tell whether the next in line of a priority may join one of it that has just got its turn."""
-    return work.joins is not None and work.joins == first.joins
+def may_share(work: Work, first: Work, *, limit: int) -> bool:
+    """Tell whether the next in line of a priority may join one of it that has just got its turn.
+
+    Where no turn is kept for saves, only they share one: the next save would wait for all of it.
+
+    Args:
+        work: What is in line.
+        first: What has just got its turn.
+        limit: How many turns there are at once.
+    """
+    return work.joins is not None and work.joins == first.joins and (limit > 1 or _is_save(first))
 
 
 def hold(work: Work, running: Sequence[Work], *, limit: int, waiting: int, turn: str) -> str:
