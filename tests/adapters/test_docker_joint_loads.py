@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from pdwatch.adapters.docker import joint_loads
+from pdwatch.adapters.docker import joint_loads, layer_builds
 from pdwatch.adapters.docker.api import RefusedError, connect
 from pdwatch.adapters.docker.endpoint import Endpoint
 from pdwatch.adapters.docker.joint_loads import TOGETHER, JointLoads, LayerImage
 from pdwatch.adapters.docker.known import KnownDocker
+from pdwatch.adapters.docker.load import load
 from pdwatch.core.image import parse_reference
 from pdwatch.core.image_config import ImageConfig
 from pdwatch.core.model import Turn
@@ -26,7 +27,7 @@ from tests.adapters.docker_proxy import docker_proxy, messages
 from tests.adapters.docker_workflow import Workflow, builder, delete_images
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Generator
     from pathlib import Path
 
     import aiodocker
@@ -284,6 +285,45 @@ async def test_builds_of_a_turn_make_the_third_party_code_that_they_share_once(
                 running.cancel()
         loads_of = {"the code": 1, "the parent image": 1, "the images": 1}
         assert proxy.requests[before:].count(_LOAD) == sum(loads_of.values())
+    finally:
+        for each in workflows:
+            await delete_images(docker, each.name)
+
+
+async def test_builds_of_a_turn_load_their_large_layers_one_after_the_other(
+    docker: aiodocker.Docker,
+    api: DockerApi,
+    workflow: Workflow,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workflows = [Workflow.create(tmp_path / f"w{number}", f"{workflow.name}-{number}") for number in range(2)]
+    for each in workflows:
+        each.save("prompts/large.txt", "x" * (2 << 20))
+    ready, both_ready, most, under_way = 0, asyncio.Event(), 0, 0
+
+    def report(step: str) -> None:
+        nonlocal ready
+        ready += step.startswith("Adding the sources")
+        if ready == len(workflows):
+            both_ready.set()
+
+    async def counted(api: DockerApi, archive: Generator[bytes, None, None]) -> None:
+        nonlocal most, under_way
+        under_way += 1
+        most = max(most, under_way)
+        await both_ready.wait()
+        await load(api, archive)
+        under_way -= 1
+
+    try:
+        known = KnownDocker(api)
+        await builder(api, known=known).build(await workflow.request())
+        monkeypatch.setattr(layer_builds, "load", counted)
+        builds = builder(api, report, known=known)
+        turn = Turn(1, 2)
+        await asyncio.gather(*[builds.build(await each.request(turn=turn)) for each in workflows])
+        assert (ready, most) == (2, 1)
     finally:
         for each in workflows:
             await delete_images(docker, each.name)

@@ -157,7 +157,8 @@ class LayerBuilds:
             config=config,
             reference=image.plan.ref,
         )
-        await load(self._api, archive)
+        async with image.plan.alone:
+            await load(self._api, archive)
         (made,) = registered
         return made
 
