@@ -150,9 +150,8 @@ class ImagePruning:
         unused = await self._store.unused()
         self._unused = first_seen((each.id for each in unused), self._unused, now=now)
         going = {each.id: each for each in long_unused(unused, self._unused, now=now)}
-        if gone:
-            copied = {reference for each in gone for reference in each.copied}
-            going |= {each.id: each for each in orphaned(unused, copied)}
+        made_of = [composition for each in gone for composition in each.made_of]
+        going |= {each.id: each for each in orphaned(unused, made_of)}
         _told(await self._store.remove_ingredients(going.values()), self._log)
 
 

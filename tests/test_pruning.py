@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdwatch.core.model import Place
-from pdwatch.core.retention import ON_ITS_WAY, Ingredient, ListedImage, Pruned, StoredImage
+from pdwatch.core.retention import ON_ITS_WAY, Composition, Ingredient, ListedImage, Pruned, StoredImage
 from pdwatch.errors import DockerUnavailableError
 from pdwatch.logs import Event
 from pdwatch.pruning import CALM_S, PRUNE_S, UNREST_S, ImagePruning
@@ -39,7 +39,8 @@ class Store:
     takes_s: float = 0.1
     delivered_at: datetime | None = NOW - timedelta(days=1)
     left: tuple[Ingredient, ...] = ()
-    copied: frozenset[str] = frozenset()
+    made_of: tuple[Composition, ...] = ()
+    """What an image was made of."""
     fails_at: str = "removal"
     lists: int = 0
     looks: int = 0
@@ -80,7 +81,7 @@ class Store:
             raise self.failures.pop()
         ids = [f"{each.image.workflow} {each.image.id}" for each in removals]
         self.removed += ids
-        return Pruned(count=len(ids), bytes=100 * len(ids), copied=self.copied)
+        return Pruned(count=len(ids), bytes=100 * len(ids), made_of=self.made_of)
 
     async def remove_ingredients(self, unused: Iterable[Ingredient]) -> Pruned:
         ids = [each.id for each in unused]
@@ -179,11 +180,16 @@ async def test_workflows_with_few_images_are_not_looked_at():
 
 async def test_what_images_were_made_of_goes_with_the_last_of_them():
     code = Ingredient(id="sha256:code", references=("pdwatch-dependencies:1",))
-    other = Ingredient(id="sha256:other", references=("pdwatch-dependencies:2",))
-    store = Store(left=(code, other), copied=frozenset(code.references))
+    parent = Ingredient(id="sha256:parent", references=("pdwatch-parent:1",), layers=("base", "engine"))
+    others = (
+        Ingredient(id="sha256:other", references=("pdwatch-dependencies:2",)),
+        Ingredient(id="sha256:just built", references=("pdwatch-parent:2",), layers=("base", "other")),
+    )
+    made_of = Composition(layers=("base", "engine", "sources"), copied=frozenset(code.references))
+    store = Store(left=(code, parent, *others), made_of=(made_of,))
     log = await pruned(store, "alpha")
-    assert store.removed == ["alpha sha256:1", "sha256:code"]
-    assert {"event": "images.pruned", "count": 1, "bytes": 1} in log.lines
+    assert store.removed == ["alpha sha256:1", "sha256:code", "sha256:parent"]
+    assert {"event": "images.pruned", "count": 2, "bytes": 2} in log.lines
 
 
 async def test_when_docker_does_not_list_its_images_one_line_says_so_and_the_next_rollout_tries_again():

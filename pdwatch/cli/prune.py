@@ -113,7 +113,7 @@ async def _remove(
     """Remove what goes, and what was made for it alone; return the latter besides."""
     left = await store.remove_ingredients(unused)
     gone = await store.remove(removals)
-    orphans = tuple(orphaned(await store.unused(), gone.copied)) if gone.count else ()
+    orphans = orphaned(await store.unused(), gone.made_of) if gone.count else ()
     made_of = await store.remove_ingredients(orphans)
     steps = (left, gone, made_of)
     return Pruned(count=sum(each.count for each in steps), bytes=sum(each.bytes for each in steps)), orphans

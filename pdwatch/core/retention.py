@@ -85,8 +85,8 @@ class Pruned:
 
     count: int
     bytes: int
-    copied: frozenset[str] = frozenset()
-    """The references of the images that those which are gone were made with."""
+    made_of: tuple[Composition, ...] = ()
+    """What the workflows' images that are gone were made of."""
 
 
 def crowded(images: Iterable[ListedImage], *, keep: int) -> dict[str, tuple[ListedImage, ...]]:
@@ -190,18 +190,17 @@ def unused_ingredients(
     )
 
 
-def orphaned(unused: Iterable[Ingredient], copied: Collection[str]) -> tuple[Ingredient, ...]:
+def orphaned(unused: Sequence[Ingredient], gone: Collection[Composition]) -> tuple[Ingredient, ...]:
     """Return which of what is unused goes along with images that have just been removed.
+
+    Others are unused too that a build has just made, and is about to make an image of.
 
     Args:
         unused: See :func:`unused_ingredients`.
-        copied: The references of the images that the removed ones were made with.
+        gone: What the removed images were made of.
     """
-    return tuple(
-        each
-        for each in unused
-        if each.layers is not None or any(reference in copied for reference in each.references)
-    )
+    others = unused_ingredients(unused, gone)
+    return tuple(each for each in unused if each not in others)
 
 
 def first_seen(ids: Iterable[str], known: Mapping[str, datetime], *, now: datetime) -> dict[str, datetime]:

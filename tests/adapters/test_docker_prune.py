@@ -38,9 +38,9 @@ async def test_a_parent_image_stays_while_an_image_is_made_of_it_and_goes_with_t
     async def keep(count: int) -> None:
         images = await stored(store, workflow.name)
         removals = surplus(images, in_use=(), keep=count, now=datetime.now(UTC))
-        assert (await store.remove(removals)).count
-        orphans = orphaned(await store.unused(), ())
-        await store.remove_ingredients(each for each in orphans if parent in each.references)
+        gone = await store.remove(removals)
+        assert gone.count
+        await store.remove_ingredients(orphaned(await store.unused(), gone.made_of))
 
     await keep(1)
     assert parent in await parents(docker)

@@ -22,6 +22,7 @@ from pdwatch.core.retention import (
     first_seen,
     freed_bytes,
     long_unused,
+    orphaned,
     surplus,
     unused_ingredients,
 )
@@ -291,6 +292,15 @@ def test_what_no_image_is_made_of_goes(
     ingredient: Ingredient, images: list[Composition], in_use: tuple[str, ...], *, goes: bool
 ):
     assert unused_ingredients([ingredient], images, in_use=in_use) == ((ingredient,) if goes else ())
+
+
+def test_of_what_is_unused_that_goes_along_which_the_removed_images_were_made_of():
+    just_built = replace(PARENT, id="sha256:new", layers=("b", "f"))
+    just_fetched = replace(CODE, id="sha256:other", references=("pdwatch-dependencies:3",))
+    unused = (PARENT, just_built, CODE, just_fetched)
+    assert orphaned(unused, [made("b", "e", "s", copied="pdwatch-dependencies:1")]) == (PARENT, CODE)
+    assert orphaned(unused, [made("b", "e", "s")]) == (PARENT,)
+    assert orphaned(unused, []) == ()
 
 
 @pytest.mark.parametrize(

@@ -121,17 +121,19 @@ class DockerImageStore:
         Raises:
             DockerError: Docker can't be reached, or answers with another error.
         """
-        copied: set[str] = set()
+        made_of: list[Composition] = []
         freed: list[int] = []
         for each in removals:
             history = await self._history(each.image.id)
-            if await self._published_since(each.image):
-                continue
+            found = await inspect(self._api, each.image.id)
+            if found is None or _last_tagged(found) != each.image.delivered_at:
+                continue  # it may be wanted at once
             size = await self._delete(each.image.id, each.references or (each.image.id,))
             if size is not None:
                 freed.append(size)
-                copied |= copied_from(history)
-        return Pruned(count=len(freed), bytes=sum(freed), copied=frozenset(copied))
+                layers = tuple(found["RootFS"]["Layers"])
+                made_of.append(Composition(layers=layers, copied=copied_from(history)))
+        return Pruned(count=len(freed), bytes=sum(freed), made_of=tuple(made_of))
 
     async def remove_ingredients(self, unused: Iterable[Ingredient]) -> Pruned:
         """Remove what images of workflows were made of; what has come into use meanwhile stays.
@@ -142,11 +144,6 @@ class DockerImageStore:
         freed = [await self._delete(each.id, (each.id,)) for each in unused]
         sizes = [size for size in freed if size is not None]
         return Pruned(count=len(sizes), bytes=sum(sizes))
-
-    async def _published_since(self, image: StoredImage) -> bool:
-        """Tell whether somebody has published an image since it was looked at: it may be wanted at once."""
-        found = await inspect(self._api, image.id)
-        return found is not None and _last_tagged(found) != image.delivered_at
 
     async def _delete(self, image: str, names: Sequence[str]) -> int | None:
         """Return the size of the layers that are gone with the image; None when it is still there."""
