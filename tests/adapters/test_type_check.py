@@ -169,6 +169,22 @@ async def test_a_server_that_was_killed_is_told_of_and_replaced_after_the_next_s
     assert told["message"].startswith("Deno's language server was ended by signal 9: Killed; saves are")
 
 
+async def test_a_server_that_does_not_answer_is_told_of_and_replaced(
+    saves: Saves, monkeypatch: pytest.MonkeyPatch
+):
+    await saves.save(greet=GOOD, word=WORD)
+    await saves.check.is_warm.wait()
+    silent = server()
+    os.kill(silent, signal.SIGSTOP)
+    monkeypatch.setattr(type_check, "_ANSWER_S", 0.1)
+    await saves.save(word='export const word = "goodbye";\n')
+    assert saves.full == [GOOD, GOOD]
+    (told,) = saves.log.named(Event.CHECKER_LOST)
+    assert told["message"].startswith("Deno's language server does not answer; saves are")
+    await saves.check.is_warm.wait()
+    assert server() != silent
+
+
 async def test_one_that_is_replaced_for_another_workflow_is_not_lost(saves: Saves):
     await saves.save(greet=GOOD, word=WORD)
     await saves.check.is_warm.wait()

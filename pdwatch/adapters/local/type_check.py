@@ -153,11 +153,13 @@ class TypeCheck:
         try:
             async with asyncio.timeout(_ANSWER_S):
                 return await self._look(warm.server, stage) <= warm.tolerated
-        except (LanguageServerEndedError, OSError):
+        except LanguageServerEndedError:
             return False  # what has ended by itself is told where it is kept
         except (LanguageServerError, TimeoutError) as error:
             self._tell_lost(error)
             return False
+        except OSError:
+            return False  # the stage was removed meanwhile
 
     def _tell_lost(self, error: Exception) -> None:
         """Say once that the next save takes longer: it is checked in full, and has another server started."""
