@@ -24,7 +24,7 @@ from pdwatch.core.image_config import ImageConfig
 from pdwatch.core.model import Turn
 from pdwatch.errors import DockerUnavailableError
 from tests.adapters.docker_proxy import docker_proxy, messages
-from tests.adapters.docker_workflow import Workflow, builder, delete_images
+from tests.adapters.docker_workflow import NODE, Workflow, builder, delete_images, parents
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import aiodocker
 
     from pdwatch.adapters.docker.api import DockerApi
+    from tests.adapters.docker_proxy import Fault
     from tests.testbed.client import Testbed
 
 _LOAD = "POST images/load?quiet=1"
@@ -327,3 +328,49 @@ async def test_builds_of_a_turn_load_their_large_layers_one_after_the_other(
     finally:
         for each in workflows:
             await delete_images(docker, each.name)
+
+
+async def test_a_save_waits_for_no_build_of_a_turn_that_is_not_its_own(
+    testbed: Testbed, docker: aiodocker.Docker, workflow: Workflow, tmp_path: Path
+) -> None:
+    slow, saved = [Workflow.create(tmp_path / f"w{each}", f"{workflow.name}-{each}") for each in range(2)]
+    for each in (slow, saved):
+        each.save("deno.lock", json.dumps({"version": "5", "workspace": {"of": each.name}}))
+    before, looked_at = await parents(docker), set[str]()
+    held, in_line, goes_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def fault(request: web.Request) -> Fault | None:
+        if "/images/pdwatch-parent:" in request.path:
+            looked_at.add(request.path)
+            if len(looked_at) == 2:
+                in_line.set()
+        if held.is_set() or not request.path.endswith("/build"):
+            return None
+        held.set()
+        return goes_on
+
+    try:
+        async with (
+            docker_proxy(testbed.docker_host, tmp_path, fault) as proxy,
+            connect(proxy.endpoint) as api,
+            asyncio.TaskGroup() as group,
+        ):
+            builds, turn = builder(api, way="layer"), Turn(1, 2)
+            running = group.create_task(builds.run())
+            first = group.create_task(builds.build(await slow.request(turn=turn)))
+            await held.wait()
+            second = group.create_task(builds.build(await saved.request(turn=turn)))
+            await in_line.wait()
+            saved.save("nodes/greet.ts", f"{NODE}// saved meanwhile\n")
+            async with asyncio.timeout(60):
+                await builds.build(await saved.request(turn=Turn(2, 1)))
+            assert not first.done()
+            second.cancel()
+            goes_on.set()
+            await asyncio.wait({first})
+            running.cancel()
+    finally:
+        for each in (slow, saved):
+            await delete_images(docker, each.name)
+        for parent in await parents(docker) - before:
+            await docker.images.delete(parent, force=True)

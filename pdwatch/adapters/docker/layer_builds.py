@@ -101,7 +101,9 @@ class LayerBuilds:
         """Return what Docker says of the parent image, built first when it is not there."""
         if found := await self._found(image):
             return found
-        built = await self._parents.result(image.parent, partial(self._build_parent, image))
+        # A build that is shared must wait for no lock of one turn: builds of others wait for it.
+        async with image.plan.alone:
+            built = await self._parents.result(image.parent, partial(self._build_parent, image))
         if built is None:
             raise self._failure(_NEEDS_ALL_LAYERS, image.plan.ref)
         return built
@@ -109,9 +111,7 @@ class LayerBuilds:
     async def _build_parent(self, image: SplitImage) -> Mapping[str, Any] | None:
         if found := await self._found(image):  # another build of it has ended meanwhile
             return found
-        async with image.plan.alone:
-            normal = await self._dockerfiles.build_normal(image.parent_recipe(), image.plan.base)
-        if not normal:
+        if not await self._dockerfiles.build_normal(image.parent_recipe(), image.plan.base):
             return None
         built = await self._found(image)
         self._known.loads_layers = self._known.loads_layers or built is not None
