@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 BUILDS = 2
 BUILD_S = 3600.0
-"""A build or push that takes longer hangs: Docker may say nothing for minutes, but not go on for ever."""
+"""A build or push that takes longer hangs: Docker may say nothing for minutes, but not go on for ever.
+
+Those of a turn may have to wait for each other."""
 QUEUED_S = 1.0
 """A build that has waited for its turn for so long is worth a word."""
 
@@ -36,7 +38,7 @@ def build_slots(limit: int = BUILDS) -> Admission:
 def _together(work: Work) -> int:
     """Return how many builds the builder makes in one go by now."""
     builder: ImageBuilder | None = cast("ImageBuilder | None", work.joins)
-    return 1 if builder is None else builder.together
+    return 1 if builder is None else builder.builds_per_turn
 
 
 class Building:
@@ -66,7 +68,7 @@ class Building:
         """
         planned = self._clock()
         async with self._slot(workflow, revision, builder) as turn:
-            with self._heartbeats.ending(f"build {workflow.root}", within_s=BUILD_S):
+            with self._heartbeats.ending(f"build {workflow.root}", within_s=BUILD_S * turn.size):
                 plan_ms = milliseconds(planned - revision.plan_began_at)
                 wait_ms = milliseconds(self._clock() - planned)
                 self._emit(revision, Event.BUILD_STARTED, plan_ms=plan_ms, wait_ms=wait_ms)

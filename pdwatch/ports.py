@@ -74,7 +74,7 @@ class ImageBuilder(Protocol):
     """Turns a snapshot into an image in the local Docker daemon."""
 
     @property
-    def together(self) -> int:
+    def builds_per_turn(self) -> int:
         """How many builds may share a turn, as things are now: what it makes in one go."""
         ...
 

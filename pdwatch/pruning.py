@@ -27,7 +27,8 @@ second of one core, which a save would wait for."""
 UNREST_S = 60.0
 """But somebody who saves all the time fills the disk: after so long it is done all the same."""
 PRUNE_S = 60.0
-"""One workflow's share; if Docker takes longer, the rest is left for the next rollout."""
+"""The time for a list, for one workflow, and for what images are made of; what does not end in it is left for
+the next rollout."""
 
 
 class ImagePruning:
@@ -93,6 +94,7 @@ class ImagePruning:
     async def _look(self, due: Iterable[Place]) -> None:
         images = await self._done(self._crowded(), log=self._log)
         if images is None:
+            self._due = dict.fromkeys(due) | self._due  # with the next rollout of any workflow
             return
         gone: list[Pruned] = []
         for place in due:

@@ -99,7 +99,7 @@ async def test_a_hundred_workflows_saved_at_once_are_each_built_once_and_never_m
 ):
     """Of each slot as many at once as Docker makes in one go."""
     world, workflows = FakeWorld(), roots(100)
-    world.docker.together = together
+    world.docker.builds_per_turn = together
     async with at_rest(world, workflows) as daemon:
         for root in workflows:
             world.disk.save(root, "second")

@@ -36,7 +36,7 @@ class Histories(RuleBasedStateMachine):
     def begin(self, *, undeploys_removed: bool, together: int) -> None:
         self.loop = looptime.new_event_loop(_enabled=True)
         self.world = FakeWorld(undeploys_removed=undeploys_removed)
-        self.world.docker.together = together
+        self.world.docker.builds_per_turn = together
         self.deleted: set[str] = set()
         self.daemon: LoopUnderTest = self.on_loop(lambda: LoopUnderTest(self.world))
 
@@ -132,7 +132,7 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def no_more_builds_than_there_are_slots(self) -> None:
         if hasattr(self, "world"):
-            assert self.world.docker.most_in_all <= BUILDS * self.world.docker.together
+            assert self.world.docker.most_in_all <= BUILDS * self.world.docker.builds_per_turn
 
     @invariant()
     def an_older_save_is_never_applied_after_a_newer_one(self) -> None:

@@ -64,8 +64,8 @@ class Counting:
     done: list[str] = field(default_factory=list)
 
     @property
-    def together(self) -> int:
-        return self.builder.together
+    def builds_per_turn(self) -> int:
+        return self.builder.builds_per_turn
 
     async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:
         return await self.builder.find(ref, snapshot)

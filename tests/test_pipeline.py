@@ -34,7 +34,7 @@ class Docker:
     published: list[BuiltImage] = field(default_factory=list)
 
     @property
-    def together(self) -> int:
+    def builds_per_turn(self) -> int:
         return 1
 
     async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:

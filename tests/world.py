@@ -130,7 +130,7 @@ class Docker:
     most_in_all: int = 0
     begun: list[str] = field(default_factory=list)
     """The workflow of each build, in the order in which they began."""
-    together: int = 1
+    builds_per_turn: int = 1
     """How many builds share a turn."""
 
     async def find(self, ref: ImageRef, snapshot: SourceSnapshot) -> BuiltImage | None:

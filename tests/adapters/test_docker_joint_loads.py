@@ -237,9 +237,9 @@ async def test_images_made_in_one_go_are_those_that_are_made_one_by_one(
                 await delete_images(docker, each.name)
             known = KnownDocker(api)
             builds = builder(api, way="layer", known=known)
-            assert builds.together == 1, "nobody knows yet whether Docker can do it"
+            assert builds.builds_per_turn == 1, "nobody knows yet whether Docker can do it"
             await builds.build(await workflow.request())
-            assert builds.together == TOGETHER
+            assert builds.builds_per_turn == TOGETHER
             before = len(proxy.requests)
             made = await asyncio.gather(
                 *[builds.build(await each.request(turn=Turn(1, 3))) for each in workflows]
@@ -257,7 +257,7 @@ async def test_images_made_in_one_go_are_those_that_are_made_one_by_one(
 async def test_builds_from_a_dockerfile_share_no_turn(api: DockerApi, way: str) -> None:
     known = KnownDocker(api)
     known.loads_layers = True
-    assert builder(api, way=way, known=known).together == 1  # type: ignore[arg-type]
+    assert builder(api, way=way, known=known).builds_per_turn == 1  # type: ignore[arg-type]
 
 
 async def test_builds_of_a_turn_make_the_third_party_code_that_they_share_once(

@@ -63,11 +63,11 @@ class DockerBuilder:
         self._dockerfiles = DockerfileBuilds(api, known, builder=builder, report=report)
         self._layers = LayerBuilds(api, known, self._dockerfiles, report=report)
         self._report = report
-        self._alone: WeakValueDictionary[Turn, asyncio.Lock] = WeakValueDictionary()
+        self._slow_steps: WeakValueDictionary[Turn, asyncio.Lock] = WeakValueDictionary()
         """By turn, as long as any of its builds goes on."""
 
     @property
-    def together(self) -> int:
+    def builds_per_turn(self) -> int:
         """How many builds may share a turn: once Docker has taken a layer, what goes in one archive."""
         return TOGETHER if self._adds_layers and self._known.loads_layers else 1
 
@@ -120,7 +120,7 @@ class DockerBuilder:
                     raise
                 if isinstance(error, BuilderMissingError):
                     self._known.refused.add("layer")
-        async with plan.alone:
+        async with plan.slow_step:
             image_id = await self._dockerfiles.build(plan.recipe(), plan.base)
         return BuiltImage(id=image_id, tags=tags, builder=self._dockerfiles.builder)
 
@@ -130,20 +130,24 @@ class DockerBuilder:
             raise SettingsError(f"{request.base!r} is no image reference")
         code, context, trees = await asyncio.to_thread(_contents, request.snapshot, self._engine)
         found = await require_base(self._api, base, known=self._known, report=self._report)
-        dependencies, alone = [], self._lock(request.turn)
+        dependencies, slow_step = [], self._lock(request.turn)
         if code.missing:
-            dependencies.append(await self._images.fetched(code, base=found, alone=alone))
+            dependencies.append(await self._images.fetched(code, base=found, slow_step=slow_step))
         if trees:
             read = partial(read_verified, request.snapshot)
-            dependencies.append(await self._images.brought(trees, read, base=found, alone=alone))
+            dependencies.append(await self._images.brought(trees, read, base=found, slow_step=slow_step))
         return ImagePlan(
-            request=request, base=found, dependencies=tuple(dependencies), context=context, alone=alone
+            request=request,
+            base=found,
+            dependencies=tuple(dependencies),
+            context=context,
+            slow_step=slow_step,
         )
 
     def _lock(self, turn: Turn | None) -> asyncio.Lock:
         """Return what the builds of a turn have in common; builds without a turn have nothing."""
         lock = asyncio.Lock()
-        return lock if turn is None else self._alone.setdefault(turn, lock)
+        return lock if turn is None else self._slow_steps.setdefault(turn, lock)
 
 
 def _contents(

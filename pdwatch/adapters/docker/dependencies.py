@@ -60,14 +60,14 @@ class DependencyImages:
         self._report = report
 
     async def fetched(
-        self, code: ThirdPartyCode, *, base: Mapping[str, Any], alone: asyncio.Lock | None = None
+        self, code: ThirdPartyCode, *, base: Mapping[str, Any], slow_step: asyncio.Lock | None = None
     ) -> str:
         """Return the reference of an image with what a workflow lacks, fetched first when there is none.
 
         Args:
             code: What to fetch, and which trees not to, since the workflow brings them along.
             base: What Docker says of the base image.
-            alone: Held while it is made.
+            slow_step: Held while it is made.
 
         Raises:
             DependencyUnavailableError: Where an import comes from can't be reached.
@@ -76,7 +76,7 @@ class DependencyImages:
             DockerError: Docker can't be reached, or answers with another error.
         """
         digest = fetch_digest(code.fetch_files, base_id=base["Id"], left_out=code.trees)
-        async with self._lacking(digest, alone) as lacking:
+        async with self._lacking(digest, slow_step) as lacking:
             if not lacking:
                 return dependencies_reference(digest)
             with tempfile.TemporaryFile() as tree, tempfile.TemporaryFile() as layer:
@@ -92,7 +92,7 @@ class DependencyImages:
         read: Callable[[SourceFile], Iterator[bytes]],
         *,
         base: Mapping[str, Any],
-        alone: asyncio.Lock | None = None,
+        slow_step: asyncio.Lock | None = None,
     ) -> str:
         """Return the reference of an image with the trees of a workflow directory, made if there is none.
 
@@ -100,7 +100,7 @@ class DependencyImages:
             trees: See :func:`pdwatch.core.build_context.split_trees`.
             read: Yields a file's content.
             base: What Docker says of the base image.
-            alone: Held while it is made.
+            slow_step: Held while it is made.
 
         Raises:
             DockerError: Docker can't be reached, or answers with an error.
@@ -108,7 +108,7 @@ class DependencyImages:
         """
         entries = tuple(trees)
         digest = trees_digest(entries)
-        async with self._lacking(digest, alone) as lacking:
+        async with self._lacking(digest, slow_step) as lacking:
             if not lacking:
                 return dependencies_reference(digest)
             with tempfile.TemporaryFile() as layer:
@@ -117,13 +117,13 @@ class DependencyImages:
         return dependencies_reference(digest)
 
     @asynccontextmanager
-    async def _lacking(self, digest: str, alone: asyncio.Lock | None) -> AsyncIterator[bool]:
+    async def _lacking(self, digest: str, slow_step: asyncio.Lock | None) -> AsyncIterator[bool]:
         """Say whether an image is still to be made, and let nobody else of the turn make one meanwhile."""
         if await self._has(digest):
             yield False
             return
-        async with alone or nullcontext():
-            yield alone is None or not await self._has(digest)
+        async with slow_step or nullcontext():
+            yield slow_step is None or not await self._has(digest)
 
     async def _has(self, digest: str) -> bool:
         found = await self._known.inspect(dependencies_reference(digest))

@@ -32,7 +32,7 @@ class ImagePlan:
     dependencies: tuple[str, ...]
     """The images of third-party code."""
     context: tuple[ContextEntry, ...]
-    alone: asyncio.Lock
+    slow_step: asyncio.Lock
     """For what takes Docker long: one build of a turn does it at a time."""
 
     @property

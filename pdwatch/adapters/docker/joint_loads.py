@@ -77,7 +77,7 @@ class JointLoads:
 
     def __init__(self, api: DockerApi) -> None:
         self._api = api
-        self._lines: dict[Turn | None, _Line] = {}
+        self._lines: dict[Turn, _Line] = {}
 
     async def load(self, image: LayerImage, *, turn: Turn | None) -> None:
         """Load an image.
@@ -86,8 +86,8 @@ class JointLoads:
             RefusedError: Docker answers with an error, at once or in the course of the work, or says nothing.
             DockerUnavailableError: The connection breaks.
         """
-        expected = 1 if turn is None else turn.size
-        line, each = self._lines.setdefault(turn, _Line(expected)), _Waiting(image)
+        line = _Line(1) if turn is None else self._lines.setdefault(turn, _Line(turn.size))
+        each = _Waiting(image)
         line.waiting.append(each)
         line.joined.set()
         try:
@@ -98,10 +98,10 @@ class JointLoads:
         finally:
             if each in line.waiting:
                 line.waiting.remove(each)
-            if not line.waiting and self._lines.get(turn) is line:
+            if turn is not None and not line.waiting and self._lines.get(turn) is line:
                 del self._lines[turn]
         if each.error is not None:
-            raise each.error
+            raise each.error.with_traceback(None)  # it may be told to several
 
     async def _load(self, line: _Line) -> None:
         sent = asyncio.Event()

@@ -102,7 +102,7 @@ class LayerBuilds:
         if found := await self._found(image):
             return found
         # A build that is shared must wait for no lock of one turn: builds of others wait for it.
-        async with image.plan.alone:
+        async with image.plan.slow_step:
             built = await self._parents.result(image.parent, partial(self._build_parent, image))
         if built is None:
             raise self._failure(_NEEDS_ALL_LAYERS, image.plan.ref)
@@ -157,7 +157,7 @@ class LayerBuilds:
             config=config,
             reference=image.plan.ref,
         )
-        async with image.plan.alone:
+        async with image.plan.slow_step:
             await load(self._api, archive)
         (made,) = registered
         return made
@@ -176,6 +176,7 @@ class LayerBuilds:
 
 
 def _in_memory(image: SplitImage, parent: Mapping[str, Any], dialect: TarDialect) -> LayerImage:
+    """Read the layer; it is small, so that a thread which a newer save makes pointless soon ends."""
     layer = b"".join(tar_chunks(image.sources, image.plan.read, dialect=dialect))
     config = image.config(parent, f"sha256:{hashlib.sha256(layer).hexdigest()}")
     return LayerImage(layer=layer, config=config, reference=image.plan.ref)

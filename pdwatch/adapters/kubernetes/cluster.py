@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pdwatch.adapters.kubernetes.turns import Turns
+from pdwatch.adapters.kubernetes.shared_attempts import SharedAttempts
 from pdwatch.core.names import FIELD_MANAGER, RUNTIME_CLASS
 from pdwatch.errors import GvisorMissingError, NotFoundError
 
@@ -33,7 +33,7 @@ class ApiCluster:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._finding_gvisor = Turns()
+        self._finding_gvisor = SharedAttempts()
         self._gvisor_found_at: int | None = None
         """The guard's doubts when RuntimeClass ``gvisor`` was found, which holds until it has another."""
 
@@ -77,7 +77,7 @@ class ApiCluster:
             ClusterError: Or another of its subclasses, by cause.
         """
         await self._api.require_writable()
-        async with self._finding_gvisor.turn():
+        async with self._finding_gvisor.attempt():
             doubts = self._api.guard.doubts
             if self._gvisor_found_at != doubts:
                 await require_runtime_class(self._api)

@@ -19,8 +19,8 @@ from pdwatch.adapters.kubernetes.refusals import (
     error_of,
     retry_after,
 )
+from pdwatch.adapters.kubernetes.shared_attempts import SharedAttempts
 from pdwatch.adapters.kubernetes.transport import open_pool, proxy_of, unreachable
-from pdwatch.adapters.kubernetes.turns import Turns
 from pdwatch.errors import ClusterUnavailableError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Api:
         self.server = credentials.server
         self._load = load
         self._credentials = credentials
-        self._renewing = Turns()
+        self._renewing = SharedAttempts()
         self.guard = ClusterGuard(self._cluster_uid, allowed=allow_contexts)
         """Stands before every write."""
         self._pool = self._open_pool()
@@ -284,7 +284,7 @@ class Api:
 
     async def _renew(self, stale: Credentials) -> None:
         """Load the credentials again, unless another call has done so meanwhile."""
-        async with self._renewing.turn():
+        async with self._renewing.attempt():
             if self._credentials is not stale:
                 return
             self._credentials = await self._load()

@@ -12,7 +12,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdwatch.adapters.kubernetes.turns import Turns
+from pdwatch.adapters.kubernetes.shared_attempts import SharedAttempts
 from pdwatch.core.context_guard import ClusterIdentity, context_refusal, same_cluster
 from pdwatch.errors import (
     ClusterChangedError,
@@ -44,7 +44,7 @@ class ClusterGuard:
         """The cluster of the first contact; None before."""
         self._read_uid = read_uid
         self._verified = False
-        self._verifying = Turns()
+        self._verifying = SharedAttempts()
         self.doubts = 0
         """How often another cluster may have taken the place of the one before."""
 
@@ -64,7 +64,7 @@ class ClusterGuard:
         refused = context_refusal(credentials.context, credentials.server, self.allowed)
         if refused is not None:
             raise ContextNotAllowedError(refused.message, remedy=refused.remedy)
-        async with self._verifying.turn():
+        async with self._verifying.attempt():
             while not self._verified:
                 await self._verify(credentials)
 
@@ -74,7 +74,7 @@ class ClusterGuard:
         Raises:
             ClusterError: It can't be identified now.
         """
-        async with self._verifying.turn():
+        async with self._verifying.attempt():
             if self.pinned is None:
                 await self._verify(credentials)
             assert self.pinned is not None, "it is pinned, or an error has been raised"

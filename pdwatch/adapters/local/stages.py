@@ -64,7 +64,7 @@ class Stages:
         self._made = 0
 
     @property
-    def together(self) -> int:
+    def builds_per_turn(self) -> int:
         """One: stages have nothing in common."""
         return 1
 

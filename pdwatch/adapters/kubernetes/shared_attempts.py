@@ -1,4 +1,4 @@
-"""Takes turns at finding something out, so that it is asked once however many want to know."""
+"""Finds something out once for all who want to know meanwhile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-class Turns:
+class SharedAttempts:
     """A lock whose holder may fail for all who wait for it.
 
     With a plain lock, each of them would try for itself in turn. While an API server does not answer, every
@@ -23,11 +23,11 @@ class Turns:
         self._failure: Exception | None = None
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for the turn, and have it as long as the block runs.
+    async def attempt(self) -> AsyncIterator[None]:
+        """Wait until nobody else tries, and try as long as the block runs.
 
         Raises:
-            Exception: What ended the turn of another, while this one waited.
+            Exception: What ended the attempt of another, while this one waited.
         """
         failures = self._failures
         async with self._lock:

@@ -1,4 +1,4 @@
-"""Turns at finding something out, and who is told of a failure."""
+"""Attempts that many wait for, and who is told of a failure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pdwatch.adapters.kubernetes.turns import Turns
+from pdwatch.adapters.kubernetes.shared_attempts import SharedAttempts
 
 pytestmark = pytest.mark.looptime
 
@@ -15,12 +15,12 @@ class Question:
     """Takes ten seconds to be asked."""
 
     def __init__(self) -> None:
-        self.turns = Turns()
+        self.attempts = SharedAttempts()
         self.asked = 0
         self.failure: Exception | None = OSError("no answer")
 
     async def ask(self) -> int:
-        async with self.turns.turn():
+        async with self.attempts.attempt():
             self.asked += 1
             await asyncio.sleep(10)
             if self.failure:
