@@ -203,7 +203,7 @@ async def test_one_that_is_cancelled_while_it_waits_is_not_loaded(tmp_path: Path
 async def test_a_load_that_hangs_does_not_hold_up_whoever_is_cancelled_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joint_loads, "HANDED_OVER_S", 0.01)
+    monkeypatch.setattr("pdwatch.adapters.docker.load._HANDED_OVER_S", 0.01)
     docker = ScriptedDocker()
     async with loads(docker, tmp_path) as joint:
         hangs = asyncio.create_task(joint.load(image("a"), turn=None))

@@ -95,7 +95,7 @@ async def test_a_load_that_docker_has_not_got_yet_ends_at_once_when_it_is_cancel
 async def test_a_load_that_hangs_holds_nobody_up_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pdwatch.adapters.docker.load.HANDED_OVER_S", 0.01)
+    monkeypatch.setattr("pdwatch.adapters.docker.load._HANDED_OVER_S", 0.01)
     async with busy_docker(tmp_path) as (docker, endpoint), connect(endpoint) as api:
         loading = asyncio.create_task(load(api, archive()))
         await docker.received.wait()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pdwatch.adapters.context import tar_chunks
 from pdwatch.adapters.docker.api import RefusedError
-from pdwatch.adapters.docker.load import HANDED_OVER_S, archive_files, send
+from pdwatch.adapters.docker.load import archive_files, handed_over, send
 from pdwatch.core.build_context import ContextFile
 from pdwatch.core.image_config import ArchivedImage
 from pdwatch.errors import DockerError
@@ -105,16 +105,8 @@ class JointLoads:
 
     async def _load(self, line: _Line) -> None:
         sent = asyncio.Event()
-        loading = asyncio.create_task(self._load_all(line, line.waiting[:TOGETHER], sent), name="load images")
-        try:
-            await asyncio.shield(loading)
-        except asyncio.CancelledError:
-            if sent.is_set():
-                await asyncio.wait({loading}, timeout=HANDED_OVER_S)
-            raise
-        finally:
-            loading.cancel()
-            await asyncio.wait({loading})
+        loading = self._load_all(line, line.waiting[:TOGETHER], sent)
+        await handed_over(asyncio.create_task(loading, name="load images"), sent)
 
     async def _load_all(self, line: _Line, images: Sequence[_Waiting], sent: asyncio.Event) -> None:
         """Load images, and take them out of line; each by itself if Docker refuses one of them."""

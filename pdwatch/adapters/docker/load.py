@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pdwatch.core.tar_header import TarDialect
 
 _LOADED = "Loaded image"
-HANDED_OVER_S = 10.0
+_HANDED_OVER_S = 10.0
 """How long a load that was cancelled may hold up what comes after it."""
 
 
@@ -44,12 +44,19 @@ async def load(api: DockerApi, archive: Generator[bytes, None, None]) -> None:
         DockerUnavailableError: The connection breaks.
     """
     sent = asyncio.Event()
-    loading = asyncio.create_task(send(api, archive, sent=sent), name="load an image")
+    await handed_over(asyncio.create_task(send(api, archive, sent=sent), name="load an image"), sent)
+
+
+async def handed_over(loading: asyncio.Task[None], sent: asyncio.Event) -> None:
+    """Wait for a load; once ``sent`` is set, for a while even if this is cancelled meanwhile.
+
+    However this ends, the task has ended then.
+    """
     try:
         await asyncio.shield(loading)
     except asyncio.CancelledError:
         if sent.is_set():
-            await asyncio.wait({loading}, timeout=HANDED_OVER_S)
+            await asyncio.wait({loading}, timeout=_HANDED_OVER_S)
         raise
     finally:
         loading.cancel()
