@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.adapters.kubeconfigs import service_account, with_user
@@ -32,6 +33,13 @@ settings.load_profile("untimed")
 
 # What a shell starts in the background ignores Ctrl-C, and so would every program that is tested with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _restored_structlog() -> Iterator[None]:
+    """A test that configures the log leaves the next one no stream that is closed by then."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

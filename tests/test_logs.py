@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import structlog
 
 from pdwatch.logs import EVENTS, Event, EventLog, configure
 
@@ -27,12 +26,6 @@ def documented() -> dict[str, tuple[str, frozenset[str]]]:
     return {
         row["event"]: (row["level"], frozenset(re.findall(r"`([a-z_]+)`", row["fields"]))) for row in rows
     }
-
-
-@pytest.fixture(autouse=True)
-def _restored_structlog():
-    yield
-    structlog.reset_defaults()
 
 
 def test_the_document_lists_exactly_the_events_of_the_catalogue_with_level_and_fields():
