@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -94,14 +95,11 @@ def crowded(images: Iterable[ListedImage], *, keep: int) -> dict[str, tuple[List
 
     They have more than ``keep`` images, or one without a name; of the others Docker need not be asked more.
     """
-    by_workflow = {
-        workflow: tuple(group)
-        for workflow, group in groupby(
-            sorted(images, key=lambda image: image.workflow), key=lambda image: image.workflow
-        )
-    }
+    by_workflow: defaultdict[str, list[ListedImage]] = defaultdict(list)
+    for image in images:
+        by_workflow[image.workflow].append(image)
     return {
-        workflow: group
+        workflow: tuple(group)
         for workflow, group in by_workflow.items()
         if len(group) > keep or not all(image.references for image in group)
     }

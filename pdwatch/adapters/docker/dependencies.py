@@ -11,7 +11,7 @@ import hashlib
 import os
 import tarfile
 import tempfile
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from pdwatch.adapters.context import BLOCK_BYTES, tar_chunks
@@ -59,9 +59,7 @@ class DependencyImages:
         self._network = network
         self._report = report
 
-    async def fetched(
-        self, code: ThirdPartyCode, *, base: Mapping[str, Any], slow_step: asyncio.Lock | None = None
-    ) -> str:
+    async def fetched(self, code: ThirdPartyCode, *, base: Mapping[str, Any], slow_step: asyncio.Lock) -> str:
         """Return the reference of an image with what a workflow lacks, fetched first when there is none.
 
         Args:
@@ -92,7 +90,7 @@ class DependencyImages:
         read: Callable[[SourceFile], Iterator[bytes]],
         *,
         base: Mapping[str, Any],
-        slow_step: asyncio.Lock | None = None,
+        slow_step: asyncio.Lock,
     ) -> str:
         """Return the reference of an image with the trees of a workflow directory, made if there is none.
 
@@ -117,13 +115,13 @@ class DependencyImages:
         return dependencies_reference(digest)
 
     @asynccontextmanager
-    async def _lacking(self, digest: str, slow_step: asyncio.Lock | None) -> AsyncIterator[bool]:
+    async def _lacking(self, digest: str, slow_step: asyncio.Lock) -> AsyncIterator[bool]:
         """Say whether an image is still to be made, and let nobody else of the turn make one meanwhile."""
         if await self._has(digest):
             yield False
             return
-        async with slow_step or nullcontext():
-            yield slow_step is None or not await self._has(digest)
+        async with slow_step:
+            yield not await self._has(digest)
 
     async def _has(self, digest: str) -> bool:
         found = await self._known.inspect(dependencies_reference(digest))
